@@ -1,0 +1,77 @@
+"""Names of sessions, servers, containers and folders on disk.
+
+- A *session name* is what a user types: ``[A-Za-z0-9]{4,64}``, the whole string, ASCII (R4).
+- A *server name* is JupyterHub's: opaque, made when the form opens, never reused.
+- A *container name* is stable for a (hub, user, server) triple, a valid DNS label, and
+  different for different triples: a digest of the exact triple is its last part.
+- A *folder slug* names a user or group on disk: never empty, never ``..``, never a
+  path of two parts, and different for different names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Container
+from functools import cache
+from importlib.resources import files
+
+SESSION_NAME = re.compile(r"[A-Za-z0-9]{4,64}", re.ASCII)
+SESSION_NAME_RULE = "4 to 64 letters (A-Z, a-z) and digits, nothing else"
+
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}", re.ASCII)
+_DNS_SPACE = re.compile(r"[^a-z0-9]+", re.ASCII)
+_READABLE = 20
+_DIGEST = 20  # hexadecimal digits: 80 bits, a collision takes some 10^12 names
+
+
+def is_session_name(name: str) -> bool:
+    """Whether the whole of ``name`` is a session name."""
+    return SESSION_NAME.fullmatch(name) is not None
+
+
+@cache
+def words() -> tuple[str, ...]:
+    """The bundled words that an unnamed session is called after."""
+    text = files("bai_spawner").joinpath("words.txt").read_text(encoding="ascii")
+    return tuple(text.split())
+
+
+def draw_word(taken: Container[str]) -> str:
+    """A random word that is not ``taken``; a number is put behind when every word is."""
+    free = [word for word in words() if word not in taken]
+    if free:
+        return secrets.choice(free)
+    while (name := f"{secrets.choice(words())}{secrets.randbelow(10**6)}") in taken:
+        pass
+    return name
+
+
+def new_server_name() -> str:
+    """An opaque server name that JupyterHub 6 accepts (a slug of 1 to 30 characters)."""
+    return f"s{secrets.token_hex(8)}"
+
+
+def _digest(*parts: str) -> str:
+    text = "\0".join(parts)  # JupyterHub's names hold no NUL, so this is unambiguous
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+
+
+def container_name(hub: str, user: str, server: str) -> str:
+    """The container's name for one server of one user of one hub: at most 63 characters."""
+    readable = _DNS_SPACE.sub("-", user.lower()).strip("-")[:_READABLE].strip("-") or "user"
+    slug = _DNS_SPACE.sub("-", server.lower()).strip("-")[:_READABLE].strip("-") or "default"
+    return f"bai-{readable}-{slug}"[: 62 - _DIGEST].rstrip("-") + f"-{_digest(hub, user, server)}"
+
+
+def folder_slug(name: str) -> str:
+    """The directory that stands for a user or a group.
+
+    A plain name is itself; any other gets a readable part and a digest, joined by ``=``,
+    which no plain name contains.
+    """
+    if _PLAIN.fullmatch(name) and ".." not in name:
+        return name
+    readable = _DNS_SPACE.sub("-", name.lower()).strip("-")[:_READABLE]
+    return f"={readable}={_digest(name)}"

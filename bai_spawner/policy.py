@@ -1,0 +1,355 @@
+"""Whether a request is allowed: options, catalogue and usage in, a grant out.
+
+Pure: nothing here knows JupyterHub, the engine or the clock. What an
+environment or a policy forbids is refused with the numbers (R52), every
+problem at once; whether there is room now is the ledger's question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bai_spawner import names, units
+from bai_spawner.catalog import Catalog, Environment, Policy
+from bai_spawner.errors import Problems, Reason, shown
+from bai_spawner.options import Resources, SessionOptions
+
+LABELS = {"cpu": "CPU", "memory": "RAM", "shm": "Shared memory", "fgpu": "fGPU"}
+"""How people call the resources; the keys are those of the REST contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """For whom: a JupyterHub user and the groups they are in."""
+
+    user: str
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a user holds now: cores, bytes, quanta, and the names of the live sessions."""
+
+    sessions: int = 0
+    cpu: int = 0
+    memory: int = 0
+    quanta: int = 0
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFree:
+    """Free quanta of one GPU device."""
+
+    device: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFree:
+    """What one node could still be asked for: cores, bytes, and quanta per device."""
+
+    node: str
+    cpu: int
+    memory: int
+    devices: tuple[DeviceFree, ...] = ()
+
+    @property
+    def quanta(self) -> int:
+        """The most that one device has free: a sum over devices would promise too much."""
+        return max((device.free for device in self.devices), default=0)
+
+
+Availability = dict[str, tuple[NodeFree, ...]]
+"""By resource group, what its nodes have free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Cores, bytes of memory and shared memory, quanta of GPU."""
+
+    cpu: int
+    memory: int
+    shm: int
+    quanta: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A request that is allowed: everything is named, nothing is left to a default."""
+
+    user: str
+    session: str
+    environment: str
+    version: str
+    image: str
+    default_url: str
+    group: str
+    nodes: tuple[str, ...]
+    policy: str
+    preset: str | None
+    amounts: Amounts
+    quantum: Decimal
+    per_gpu: int
+    env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def profile(self) -> str:
+        """What was chosen, in a line: the hub's admin panel shows it."""
+        amounts = self.amounts
+        parts = [f"{amounts.cpu} CPU", f"{units.format_size(amounts.memory)} RAM"]
+        if amounts.quanta:
+            parts.append(f"{units.plain(units.from_quanta(amounts.quanta, self.quantum))} fGPU")
+        return f"{self.environment} {self.version} · {self.group} · {', '.join(parts)}"
+
+
+def select(catalog: Catalog, subject: Subject) -> Policy:
+    """The first policy that is for this user; the last is for everyone."""
+    return next(p for p in catalog.policies if p.applies_to(subject.user, subject.groups))
+
+
+def environments(catalog: Catalog, policy: Policy) -> dict[str, Environment]:
+    """The environments that a policy allows, in the catalogue's order."""
+    allowed = policy.environments
+    return {k: v for k, v in catalog.environments.items() if allowed is None or k in allowed}
+
+
+def groups(catalog: Catalog, policy: Policy) -> tuple[str, ...]:
+    """The resource groups that a policy allows, in the catalogue's order."""
+    allowed = policy.resource_groups
+    return tuple(k for k in catalog.resource_groups if allowed is None or k in allowed)
+
+
+def presets(catalog: Catalog, policy: Policy, group: str | None) -> tuple[str, ...]:
+    """The presets that a policy allows in a group (``None``: in any)."""
+    allowed = policy.presets
+    return tuple(
+        key
+        for key, preset in catalog.presets.items()
+        if (allowed is None or key in allowed) and (group is None or preset.offered_in(group))
+    )
+
+
+def check(
+    options: SessionOptions,
+    session: str,
+    catalog: Catalog,
+    subject: Subject,
+    usage: Usage,
+    problems: Problems,
+) -> Grant | None:
+    """The grant for a request, or ``None`` when ``problems`` says why there is none.
+
+    Keys that are already known to be wrong are not judged again. ``session`` is
+    the name asked for; empty draws a word that no live session of the user has.
+    """
+    policy = select(catalog, subject)
+    environment = _environment(options, catalog, policy, problems)
+    version = _version(options, catalog, environment, problems)
+    group = _one_of(
+        "resource_group", options.resource_group, groups(catalog, policy), problems, Reason.POLICY
+    )
+    asked = _asked(options, catalog, policy, group, problems)
+    amounts = _amounts(asked, catalog, environment, problems)
+    if amounts and environment:
+        path = "preset" if options.preset else "resources"
+        judge = _Judge(path, amounts, catalog, policy, problems)
+        judge.environment(catalog.environments[environment])
+        judge.session()
+        judge.total(usage)
+    _sessions(policy, usage, problems)
+    name = _name(session, usage, problems)
+    if problems.found or not (environment and version and group and amounts and name):
+        return None
+    chosen = catalog.environments[environment]
+    return Grant(
+        user=subject.user,
+        session=name,
+        environment=environment,
+        version=version,
+        image=chosen.versions[version].image,
+        default_url=chosen.default_url,
+        group=group,
+        nodes=catalog.resource_groups[group].nodes,
+        policy=policy.name,
+        preset=options.preset,
+        amounts=amounts,
+        quantum=catalog.gpu.quantum,
+        per_gpu=catalog.gpu.quanta_per_gpu,
+        env=options.env,
+    )
+
+
+def _one_of(
+    path: str,
+    asked: str | None,
+    offered: tuple[str, ...],
+    problems: Problems,
+    reason: Reason = Reason.INVALID,
+) -> str | None:
+    """What was asked when it is offered, the first when nothing was; unknown and forbidden alike.
+
+    The message does not tell a forbidden name from one that does not exist.
+    """
+    if problems.at(path):
+        return None
+    if asked in offered:
+        return asked
+    if asked is None and offered:
+        return offered[0]
+    accepted = ", ".join(offered) or "nothing"
+    problems.add(path, f"{shown(asked)} is not offered to you; offered: {accepted}", reason)
+    return None
+
+
+def _environment(
+    options: SessionOptions, catalog: Catalog, policy: Policy, problems: Problems
+) -> str | None:
+    offered = tuple(environments(catalog, policy))
+    return _one_of("environment", options.environment, offered, problems, Reason.POLICY)
+
+
+def _version(
+    options: SessionOptions, catalog: Catalog, environment: str | None, problems: Problems
+) -> str | None:
+    if environment is None:
+        return None
+    versions = tuple(catalog.environments[environment].newest_first())
+    return _one_of("version", options.version, versions, problems)
+
+
+def _asked(
+    options: SessionOptions,
+    catalog: Catalog,
+    policy: Policy,
+    group: str | None,
+    problems: Problems,
+) -> Resources | None:
+    """The resources of the preset, or those asked for; all unset when nothing was asked."""
+    if problems.at("preset"):
+        return None
+    if options.preset is None:
+        return options.resources or Resources()
+    offered = presets(catalog, policy, group)
+    if not _one_of("preset", options.preset, offered, problems, Reason.POLICY):
+        return None
+    preset = catalog.presets[options.preset]
+    return Resources(preset.cpu, preset.memory, preset.shm, preset.fgpu)
+
+
+def _amounts(
+    asked: Resources | None, catalog: Catalog, environment: str | None, problems: Problems
+) -> Amounts | None:
+    """Exact amounts, the environment's minimum where nothing was asked."""
+    if asked is None or environment is None or problems.at("resources"):
+        return None
+    least = catalog.environments[environment].minimum
+    fgpu = least.fgpu if asked.fgpu is None else asked.fgpu
+    try:
+        quanta = units.to_quanta(fgpu, catalog.gpu.quantum)
+    except ValueError as error:
+        problems.add("resources.fgpu", f"{error}, not {units.plain(fgpu)}")
+        return None
+    return Amounts(
+        cpu=least.cpu if asked.cpu is None else asked.cpu,
+        memory=least.memory if asked.memory is None else asked.memory,
+        shm=least.shm if asked.shm is None else asked.shm,
+        quanta=quanta,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Compares amounts with bounds and words what is over them.
+
+    ``path`` is the key that the user would change: ``resources``, or ``preset``.
+    """
+
+    path: str
+    amounts: Amounts
+    catalog: Catalog
+    policy: Policy
+    problems: Problems
+
+    def environment(self, environment: Environment) -> None:
+        """The environment's bounds, and shared memory within memory (R11)."""
+        for key in LABELS:
+            low, high = getattr(environment.minimum, key), getattr(environment.maximum, key)
+            if self._asked(key) < low:
+                told = f"{self._say(key)} asked < {self._say(key, low)} needed by the environment"
+                self._add(key, told, Reason.INVALID)
+            if high is not None and self._asked(key) > high:
+                told = f"{self._say(key)} asked > {self._say(key, high)} of the environment"
+                self._add(key, told, Reason.INVALID)
+        if self.amounts.shm > self.amounts.memory:
+            told = f"{self._say('shm')} asked > {self._say('memory')} RAM, of which it is part"
+            self._add("shm", told, Reason.INVALID)
+
+    def session(self) -> None:
+        """What the policy allows one session."""
+        for key in LABELS:
+            most = getattr(self.policy.per_session, key)
+            if most is not None and self._asked(key) > most:
+                told = f"{self._say(key)} asked > {self._say(key, most)} allowed for one session"
+                self._add(key, told, Reason.POLICY)
+
+    def total(self, usage: Usage) -> None:
+        """What the policy allows in total, what is in use counted in."""
+        quantum = self.catalog.gpu.quantum
+        used: dict[str, int | Decimal] = {
+            "cpu": usage.cpu,
+            "memory": usage.memory,
+            "fgpu": units.from_quanta(usage.quanta, quantum),
+        }
+        for key, held in used.items():
+            most = getattr(self.policy.limits, key)
+            if most is not None and held + self._asked(key) > most:
+                told = (
+                    f"{self._say(key, held)} in use + {self._say(key)} asked"
+                    f" > {self._say(key, most)} allowed"
+                )
+                self._add(key, told, Reason.POLICY)
+
+    def _asked(self, key: str) -> int | Decimal:
+        if key == "fgpu":
+            return units.from_quanta(self.amounts.quanta, self.catalog.gpu.quantum)
+        return int(getattr(self.amounts, key))
+
+    def _say(self, key: str, value: int | Decimal | None = None) -> str:
+        return say(key, self._asked(key) if value is None else value)
+
+    def _add(self, key: str, told: str, reason: Reason) -> None:
+        if self.path == "preset":
+            self.problems.add("preset", f"{LABELS[key]}: {told}", reason)
+        else:
+            self.problems.add(f"resources.{key}", told, reason)
+
+
+def say(key: str, value: int | Decimal) -> str:
+    """An amount of a resource for people; ``fgpu`` as a decimal, the others as integers."""
+    if key == "cpu":
+        return str(value)
+    if key == "fgpu":
+        return units.plain(Decimal(value))
+    return units.format_size(int(value))
+
+
+def _sessions(policy: Policy, usage: Usage, problems: Problems) -> None:
+    most = policy.limits.sessions
+    if most is not None and usage.sessions + 1 > most:
+        told = f"{usage.sessions} in use + 1 asked > {most} allowed; end one first"
+        problems.add("sessions", told, Reason.POLICY)
+
+
+def _name(session: str, usage: Usage, problems: Problems) -> str | None:
+    if not session:
+        return names.draw_word(usage.names)
+    if not names.is_session_name(session):
+        problems.add("display_name", f"must be {names.SESSION_NAME_RULE}, not {shown(session)}")
+        return None
+    if session in usage.names:
+        problems.add("display_name", f"{shown(session)} is the name of a live session of yours")
+        return None
+    return session
