@@ -28,6 +28,19 @@ from pydantic import (
 from bai_spawner import units
 from bai_spawner.errors import CatalogError
 
+RESERVED_FOLDERS = frozenset(
+    {
+        ".ssh",
+        ".jupyter",
+        ".tmux.conf",
+        ".bashrc",
+        ".bash_logout",
+        ".profile",
+        "id_container",
+    }
+)
+"""Names in /home/work that belong to the session itself, compared in lower case (R41)."""
+
 _KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
 _FOLDER = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _NATURAL = re.compile(r"(\d+)", re.ASCII)
@@ -353,7 +366,22 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[str, str]]:
             bound = getattr(high, key)
             if bound is not None and bound < getattr(low, key):
                 yield f"{here}.maximum.{key}", "is less than the minimum"
+    yield from _folders(catalog.folders)
     yield from _policies(catalog)
+
+
+def _folders(folders: Folders) -> Iterator[tuple[str, str]]:
+    taken = {*RESERVED_FOLDERS, *folders.reserved}
+    for key in ("create", "automatic"):
+        for index, name in enumerate(getattr(folders.user, key)):
+            if name.lower() in taken:
+                yield f"folders.user.{key}[{index}]", f"{name!r} belongs to the session itself"
+            elif key == "create" and name.startswith("."):
+                yield f"folders.user.{key}[{index}]", "only automatic folders may begin with '.'"
+    for group, declared in folders.group.items():
+        for name in declared:
+            if name.lower() in taken or name.startswith("."):
+                yield f"folders.group.{group}.{name}", "is reserved, or begins with '.'"
 
 
 def _policies(catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@
     ├── CatalogError        the administrator's file is wrong; the hub does not start
     ├── LabelError          a container's labels are not ours, or not readable
     ├── Refused             a launch is not allowed; nothing was started
+    ├── FolderError         a data folder is not what it was, or cannot be made
     └── EngineError         the Docker engine did not do what was asked
         ├── EngineAway      it did not answer: what runs is unknown, not stopped
         ├── ImageMissing    there is no such image and it may not be pulled
@@ -107,6 +108,10 @@ class Refused(BaiError):
         """The reason a counter should count: bad input first, then policy, then room."""
         order = list(Reason)
         return min((p.reason for p in self.problems), key=order.index)
+
+
+class FolderError(BaiError):
+    """A folder is not what it was, or cannot be made. The message names it."""
 
 
 class EngineError(BaiError):

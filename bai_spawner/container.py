@@ -1,0 +1,156 @@
+"""The container that a grant stands for: a pure function, and the rules it keeps.
+
+Whatever was asked for, the container is unprivileged: uid 1000, no new
+privileges, every capability dropped, no namespace of the host, no socket of the
+engine, swap none beyond its memory, a bounded number of processes, and binds of
+data folders below /home/work alone. Nothing a user sends reaches these fields.
+
+A user's variables are no part of the container's environment (R7): they are a
+file that only the session's user may read, which the image's own launcher hands
+to kernels, terminals and apps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bai_spawner import labels, names
+from bai_spawner.folders import HOME, FolderMount
+from bai_spawner.ledger import Allocation
+from bai_spawner.policy import Grant
+
+UID = GID = 1000
+CPU_PERIOD = 100_000
+"""Microseconds in which ``cpu_quota`` may be spent; the kernel's own default."""
+USER_ENV = "/run/bai/env.json"
+"""Where an image's launcher finds the user's variables (mode 0400, owner 1000)."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is in the container before its first process runs."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o400
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What the deployment decides about every container of its own.
+
+    Args:
+        hub: the deployment's identity, which labels carry.
+        network: the network that sessions are on.
+        pids: most processes and threads of a session.
+        stop_timeout: seconds between the asking to end and the killing.
+    """
+
+    hub: str
+    network: str
+    pids: int = 2048
+    stop_timeout: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A container, down to every limit; the engine adapter only translates it.
+
+    ``memory`` bounds memory and swap together. ``environment`` holds the session's
+    token and is kept out of representations.
+    """
+
+    name: str
+    hostname: str
+    image: str
+    command: tuple[str, ...] | None
+    environment: Mapping[str, str] = field(repr=False)
+    labels: Mapping[str, str]
+    network: str
+    cpu_quota: int
+    memory: int
+    shm: int
+    pids: int
+    stop_timeout: int
+    mounts: tuple[FolderMount, ...]
+    files: tuple[File, ...] = ()
+    cpu_period: int = CPU_PERIOD
+    user: str = f"{UID}:{GID}"
+    working_dir: str = HOME
+
+
+def build_spec(
+    grant: Grant,
+    allocation: Allocation,
+    mounts: Iterable[FolderMount],
+    placing: Placing,
+    *,
+    environment: Mapping[str, str],
+    command: Iterable[str] | None = None,
+) -> ContainerSpec:
+    """The container for one session.
+
+    ``environment`` is the platform's alone; the user's variables come with the grant.
+    """
+    mounts = tuple(mounts)
+    written = labels.SessionLabels(
+        hub=placing.hub,
+        allocation=allocation.id,
+        user=grant.user,
+        server=allocation.server,
+        session=grant.session,
+        environment=grant.environment,
+        version=grant.version,
+        group=grant.group,
+        node=allocation.node,
+        policy=grant.policy,
+        cpu=grant.amounts.cpu,
+        memory=grant.amounts.memory,
+        shm=grant.amounts.shm,
+        shares=allocation.shares,
+        folders=tuple(f"{m.folder}:{'ro' if m.read_only else 'rw'}" for m in mounts),
+    )
+    return ContainerSpec(
+        name=names.container_name(placing.hub, grant.user, allocation.server),
+        hostname=grant.session.lower()[:63],
+        image=grant.image,
+        command=tuple(command) if command else None,
+        environment={**environment, **_platform(grant, allocation)},
+        labels=labels.encode(written),
+        network=placing.network,
+        cpu_quota=grant.amounts.cpu * CPU_PERIOD,
+        memory=grant.amounts.memory,
+        shm=grant.amounts.shm,
+        pids=placing.pids,
+        stop_timeout=placing.stop_timeout,
+        mounts=mounts,
+        files=_files(grant),
+    )
+
+
+def _platform(grant: Grant, allocation: Allocation) -> dict[str, str]:
+    """What a session may know of itself. ``NVIDIA_VISIBLE_DEVICES=void``: no GPU by accident.
+
+    Some engines hand every GPU to an image whose own environment asks for them,
+    so a session without a share says so itself.
+    """
+    platform = {
+        "BAI_SESSION_NAME": grant.session,
+        "BAI_ENVIRONMENT": grant.environment,
+        "BAI_VERSION": grant.version,
+        "BAI_RESOURCE_GROUP": grant.group,
+        "CPU_LIMIT": str(grant.amounts.cpu),
+        "MEM_LIMIT": str(grant.amounts.memory),
+        "JUPYTERHUB_DEFAULT_URL": grant.default_url,
+    }
+    if not allocation.shares:
+        platform["NVIDIA_VISIBLE_DEVICES"] = "void"
+    return platform
+
+
+def _files(grant: Grant) -> tuple[File, ...]:
+    if not grant.env:
+        return ()
+    return (File(USER_ENV, json.dumps(dict(grant.env)).encode()),)
