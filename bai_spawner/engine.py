@@ -189,7 +189,7 @@ class Engine:
         except APIError as error:
             raise EngineError(_words(error)) from error
         except (DockerException, requests.RequestException) as error:
-            self._client = None
+            self._forget_client()
             raise EngineAway(f"the Docker engine does not answer ({_cause(error)})") from error
 
     @property
@@ -200,9 +200,16 @@ class Engine:
                 self._client = docker.APIClient(**self._kwargs)
             return self._client
 
+    def _forget_client(self) -> None:
+        with self._making:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
     def close(self) -> None:
-        """Let the threads end; calls under way are not waited for."""
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        """Let the threads end, calls under way first, and close the connections."""
+        self.executor.shutdown(cancel_futures=True)
+        self._forget_client()
 
 
 def _create(client: docker.APIClient, spec: ContainerSpec) -> str:
@@ -210,7 +217,10 @@ def _create(client: docker.APIClient, spec: ContainerSpec) -> str:
         created = _post(client, spec)
     except APIError as error:
         if error.status_code == HTTPStatus.NOT_FOUND:
-            raise ImageMissing(f"image {shown(spec.image)} is not on the engine") from error
+            raise ImageMissing(
+                f"image {shown(spec.image)} is not on the engine; "
+                "an administrator must build or pull it"
+            ) from error
         if error.status_code != HTTPStatus.CONFLICT:
             raise
         _clear_name(client, spec)
