@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.resources import files
 from typing import Any
 
 from bai_spawner.errors import CatalogError, EngineError
+from bai_spawner.form import TEMPLATES
 from bai_spawner.names import new_server_name
 from bai_spawner.runtime import BaiRuntime
 from bai_spawner.spawner import BaiSpawner
@@ -37,7 +37,7 @@ def install(c: Any) -> BaiRuntime:
     c.JupyterHub.concurrent_spawn_limit = 0
     # Sessions outlive the hub.
     c.JupyterHub.cleanup_servers = False
-    c.JupyterHub.template_paths.append(str(files("bai_spawner.form") / "templates"))
+    c.JupyterHub.template_paths.insert(0, str(TEMPLATES))
     # JupyterHub calls a variable with the user at every page: a fresh name for each START
     c.JupyterHub.template_vars.update({"new_server_name": lambda _user: new_server_name()})
     try:

@@ -1,0 +1,49 @@
+"""Kernels that belong to the user: their variables, their Python.
+
+Done where every kernel passes, so that it holds for kernels which the user
+registers too, and whatever their `kernel.json` says. The server's own environment
+stays as it is. A kernel's own `env` in `kernel.json` comes after the user's
+variables: it is the more specific wish.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
+
+from bai_spawner.server_extension.user_env import merged, user_env_or_none
+
+
+def user_python() -> str:
+    """The Python that this environment was made from, which is the one that users install into."""
+    return str(Path(sys.base_prefix, "bin", "python3"))
+
+
+class UserEnvKernelManager(ServerKernelManager):
+    """A kernel manager whose kernels start with the user's variables.
+
+    In the image's Jupyter configuration:
+    `AsyncMappingKernelManager.kernel_manager_class`.
+    """
+
+    async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
+        """Hand on the environment that the caller gave, or the server's, with the user's in it."""
+        variables, problem = user_env_or_none()
+        if problem:
+            self.log.error("kernel: %s", problem)
+        base = kw.pop("env", None)
+        env = merged(os.environ if base is None else base, variables)
+        return await super()._async_pre_start_kernel(env=env, **kw)
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """The kernel's command; one that says just `python` gets the user's Python.
+
+        Upstream puts the server's there, which does not see what the user installs first.
+        """
+        command: list[str] = super().format_kernel_cmd(extra_arguments)
+        asked = self.kernel_spec.argv if self.kernel_spec else []
+        if command[:1] == [sys.executable] != asked[:1]:
+            command[0] = user_python()
+        return command

@@ -1,0 +1,54 @@
+"""`bai-session`: JupyterHub's single-user server, started fast.
+
+The server is upstream's, its authentication untouched; only the way to it is
+shorter. When the short way does not import, upstream's own program runs instead.
+
+Run it with `python -I`: no module, `sitecustomize` or `PYTHON*` variable of the user's
+can then keep the server from starting. Everything else is read from `JUPYTERHUB_*`,
+as upstream does.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+# Some 35 parsers are compiled on its import, 0.8 s, for a JSON schema format that
+# nothing here checks. jsonschema imports it under `suppress(ImportError)`.
+SLOW_AND_UNUSED = "rfc3987_syntax"
+
+
+def load() -> Callable[[], None]:
+    """Upstream's `main`, imported without what a session does not need.
+
+    Raises:
+        ImportError: the short way does not work with what is installed.
+    """
+    sys.modules[SLOW_AND_UNUSED] = None  # type: ignore[assignment]
+    # Thousands of objects are made on import and none of them dies:
+    # looking for garbage among them is wasted time, now and later.
+    gc.disable()
+    try:
+        from jupyterhub.singleuser.extension import main  # noqa: PLC0415
+    finally:
+        gc.enable()
+    gc.freeze()
+    serve: Callable[[], None] = main
+    return serve
+
+
+def stock() -> NoReturn:
+    """Replace this process by upstream's program, arguments kept."""
+    command = [sys.executable, "-I", "-m", "jupyterhub.singleuser", *sys.argv[1:]]
+    os.execv(sys.executable, command)  # noqa: S606
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    try:
+        serve = load()
+    except ImportError as error:
+        print(f"bai-session: starting the stock server: {error}", file=sys.stderr)  # noqa: T201
+        stock()
+    serve()

@@ -1,0 +1,72 @@
+"""Chromium against the shipped configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.deployment import ADMIN_PASSWORD, USER_PASSWORD, Deployment
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The shipped configuration and catalogue, as they are."""
+    made = Deployment(tmp_path_factory.mktemp("hub"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.clean()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def shots(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Keeps a picture of a page where ``BAI_SHOTS`` says, for people to look at."""
+
+    def keep(page: Page, name: str) -> None:
+        if folder := os.environ.get("BAI_SHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+    return keep
+
+
+@pytest.fixture
+def login(deployment: Deployment, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a browser of its own for a user, logged in, at the hub's home page."""
+    contexts: list[BrowserContext] = []
+
+    def open_for(user: str, **options: object) -> Page:
+        context = browser.new_context(viewport={"width": 1100, "height": 800}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(f"{deployment.url}/hub/login")
+        page.get_by_label("Username").fill(user)
+        password = ADMIN_PASSWORD if user == "admin" else USER_PASSWORD
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/hub/home")
+        return page
+
+    yield open_for
+    for context in contexts:
+        context.close()

@@ -1,0 +1,161 @@
+"""A newcomer's way: log in, launch, work, stop, and find the folder again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.deployment import Deployment, eventually
+
+CELL = """\
+import os, pathlib
+quota = pathlib.Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+cpu = (int(quota.read_text()) // 100000 if quota.exists()
+       else int(pathlib.Path("/sys/fs/cgroup/cpu.max").read_text().split()[0]) // 100000)
+memory = next(p for p in map(pathlib.Path, ("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+              "/sys/fs/cgroup/memory.max")) if p.exists()).read_text().strip()
+print("cpu", cpu, "memory", memory, "greeting", os.environ["GREETING"])
+print("file:", pathlib.Path("data/notes.txt").read_text())
+pathlib.Path("data/kept.txt").write_text("kept")
+pathlib.Path("lost.txt").write_text("lost")
+"""
+
+
+def launch(page: Page, name: str) -> None:
+    """Fill the form with resources of one's own, a folder and a variable, and launch."""
+    page.get_by_role("link", name="START").click()
+    page.wait_for_url("**/hub/spawn/*/s*")
+    page.get_by_label("Session name").fill(name)
+    page.get_by_label("Environment variables").fill("GREETING=hello world")
+    page.locator('[name="mount:data"]').select_option("rw")
+    page.get_by_text("Custom allocation", exact=True).first.click()
+    page.locator("[name=cpu]").fill("2")
+    page.locator("[name=memory]").fill("1.5")
+    page.locator("[name=shm]").fill("0.25")
+
+
+def run_cell(page: Page) -> str:
+    """Open a notebook in JupyterLab, run the cell, and read what it printed."""
+    page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    editor = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+    editor.click()
+    page.keyboard.insert_text(CELL)
+    page.keyboard.press("Shift+Enter")
+    output = page.locator(".jp-OutputArea-output").first
+    expect(output).to_contain_text("file:", timeout=30_000)
+    return output.inner_text()
+
+
+def test_launch_work_stop_and_find_the_folder_again(
+    deployment: Deployment, login: Callable[..., Page], shots: Callable[[Page, str], None]
+) -> None:
+    page = login("alice")
+    shots(page, "home-empty")
+    notes = deployment.folder("alice", "data") / "notes.txt"
+
+    launch(page, "experiment")
+    shots(page, "form")
+    page.get_by_role("button", name="LAUNCH").click()
+    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/alice/"))
+    if "spawn-pending" in page.url:
+        shots(page, "pending")
+    page.wait_for_url(re.compile("/user/alice/.*/lab"), timeout=60_000)
+    notes.write_text("written before")
+    page.locator(".jp-Launcher").wait_for(timeout=60_000)
+    printed = run_cell(page)
+    shots(page, "lab")
+    assert f"cpu 2 memory {1536 * 1024**2} greeting hello world" in printed
+    assert "file: written before" in printed
+
+    page.goto(f"{deployment.url}/hub/home")
+    row = page.locator("tr", has_text="experiment")
+    expect(row).to_contain_text("2 CPU")
+    shots(page, "home-running")
+    row.get_by_role("button", name="Stop").click()
+    assert eventually(lambda: not deployment.containers(), seconds=20)
+    assert (deployment.folder("alice", "data") / "kept.txt").read_text() == "kept"
+
+    page.goto(f"{deployment.url}/hub/home")
+    launch(page, "again")
+    page.get_by_role("button", name="LAUNCH").click()
+    page.wait_for_url(re.compile("/user/alice/.*/lab"), timeout=60_000)
+    (container,) = deployment.containers()
+    listed = container.exec_run(["ls", "/home/work", "/home/work/data"]).output.decode()
+    assert "kept.txt" in listed
+    assert "lost.txt" not in listed
+    deployment.login("alice").stop_all()
+
+
+def test_the_admin_panel_starts_a_session_with_the_defaults(
+    deployment: Deployment, login: Callable[..., Page]
+) -> None:
+    deployment.login("bob").http.close()
+    page = login("admin")
+    page.goto(f"{deployment.url}/hub/admin")
+    row = page.locator("tr", has_text="bob").first
+    row.get_by_role("button", name="Start Server").click()
+    assert eventually(lambda: len(deployment.containers()) == 1, seconds=20)
+    (container,) = deployment.containers()
+    assert container.labels["bai.user"] == "bob"
+    assert container.labels["bai.memory"] == str(512 * 1024**2)
+    visitor = deployment.login("bob")
+    assert eventually(
+        lambda: visitor.api("GET", "/users/bob").json()["servers"][""]["ready"], seconds=30
+    )
+    visitor.api("DELETE", "/users/bob/server")
+    assert eventually(lambda: not deployment.containers(), seconds=20)
+
+
+def test_the_form_launches_without_javascript(
+    deployment: Deployment, login: Callable[..., Page]
+) -> None:
+    page = login("carol", java_script_enabled=False)
+    page.get_by_role("link", name="START").click()
+    page.get_by_role("button", name="LAUNCH").click()
+    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/carol/"))
+    visitor = deployment.login("carol")
+    (server,) = visitor.servers()
+    assert visitor.ready(server)
+    visitor.stop_all()
+
+
+def test_a_refusal_is_shown_at_its_field_with_everything_kept(
+    login: Callable[..., Page], shots: Callable[[Page, str], None]
+) -> None:
+    page = login("dave")
+    launch(page, "no good name")
+    page.locator("[name=cpu]").fill("64")
+    page.get_by_role("button", name="LAUNCH").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("64 asked > 2 allowed for one session")
+    expect(alert).to_contain_text("Session name")
+    expect(page.get_by_label("Session name")).to_have_value("no good name")
+    expect(page.locator("[name=memory]")).to_have_value("1.5")
+    expect(page.get_by_label("Environment variables")).to_have_value("GREETING=hello world")
+    shots(page, "form-refused")
+
+
+def test_stop_on_the_pending_page_stops_that_session(
+    deployment: Deployment, login: Callable[..., Page]
+) -> None:
+    page = login("erin")
+    launch(page, "stopme")
+    page.get_by_role("button", name="LAUNCH").click()
+    page.wait_for_url("**/hub/spawn-pending/**")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_url("**/hub/home", timeout=30_000)
+    assert eventually(lambda: not deployment.containers(), seconds=20)
+
+
+def test_the_pages_fit_a_phone_and_the_dark(
+    login: Callable[..., Page], shots: Callable[[Page, str], None]
+) -> None:
+    page = login("frank", color_scheme="dark")
+    page.get_by_role("link", name="START").click()
+    shots(page, "form-dark")
+    page.set_viewport_size({"width": 375, "height": 800})
+    shots(page, "form-phone")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 375
