@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bai_spawner.errors import CatalogError, EngineError
+from bai_spawner.errors import BaiError, EngineError
 from bai_spawner.form import TEMPLATES
 from bai_spawner.names import new_server_name
 from bai_spawner.runtime import BaiRuntime
@@ -26,9 +26,9 @@ def install(c: Any) -> BaiRuntime:
     """
     runtime = BaiRuntime(config=c)
     try:
-        runtime.catalog  # noqa: B018 - read now, not at the first launch
-    except CatalogError as error:
-        raise SystemExit(f"The catalogue cannot be used:\n{error}") from None
+        runtime.check()
+    except BaiError as error:
+        raise SystemExit(f"The hub cannot start:\n{error}") from None
     BaiSpawner.share(runtime)
 
     c.JupyterHub.spawner_class = BaiSpawner

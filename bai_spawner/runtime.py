@@ -200,6 +200,16 @@ class BaiRuntime(LoggingConfigurable):
     def _default_folders(self) -> FolderStore:
         return FolderStore(Path(self.folders_root), self.catalog)
 
+    def check(self) -> None:
+        """Read what the administrator configured, and see that it can be kept.
+
+        Raises:
+            CatalogError: naming each bad key.
+            FolderError: this process may not make folders for sessions.
+        """
+        if any("user" in policy.folders for policy in self.catalog.policies):
+            self.folders.check_owner()
+
     async def open(self) -> None:
         """Fill the ledger from the engine, once; later calls cost nothing.
 

@@ -1,0 +1,318 @@
+"""Every way a start can end: the share comes back once, after the container, and the cause is said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, RequestHandler
+
+from bai_spawner.container import ContainerSpec, Placing, build_spec
+from bai_spawner.errors import (
+    EngineAway,
+    EngineError,
+    ImageMissing,
+    Reason,
+    Refused,
+    StartFailed,
+)
+from bai_spawner.folders import FolderMount
+from bai_spawner.options import from_form
+from bai_spawner.policy import Subject
+from bai_spawner.runtime import BaiRuntime, Launch, Running
+from bai_spawner.steps import Step
+from tests.examples import SHIPPED_CATALOG
+from tests.fake_engine import FakeEngine
+
+ALICE = Subject("alice")
+BODY = {"resources": {"cpu": 2, "memory": "4GiB"}}
+"""As much as one session may have."""
+
+
+class Answer(RequestHandler):
+    def get(self) -> None:
+        self.finish("{}")
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """A server that answers as a session would."""
+    sock, number = bind_unused_port()
+    server = HTTPServer(Application([("/api", Answer)]))
+    server.add_sockets([sock])
+    yield number
+    server.stop()
+    await server.close_all_connections()
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[FakeEngine]:
+    made = FakeEngine()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def runtime(
+    tmp_path: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[BaiRuntime]:
+    """The runtime on a fake engine; it tries again at once."""
+    monkeypatch.setattr("bai_spawner.runtime.SHORT_PAUSE", 0.01)
+    made = BaiRuntime(catalog_file=str(SHIPPED_CATALOG), state_dir=str(tmp_path))
+    made.engine = engine
+    yield made
+    made._probe.close()
+
+
+@pytest.fixture
+def launch(runtime: BaiRuntime, port: int) -> Callable[..., Awaitable[Running]]:
+    """Admits and launches one session of alice."""
+
+    async def start(server: str = "one", *, body: Any = BODY, **changed: Any) -> Running:
+        admitted = await runtime.admit(ALICE, server, body=body, session="")
+        return await go(runtime, admitted, **{"port": port, **changed})
+
+    return start
+
+
+async def go(runtime: BaiRuntime, launch: Launch, **changed: Any) -> Running:
+    def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
+        placing = Placing(hub=runtime.hub_id, network="none")
+        return build_spec(launch.grant, launch.allocation, mounts, placing, environment={})
+
+    asked: dict[str, Any] = {
+        "path": "/api",
+        "seconds": 5,
+        "pull": False,
+        "report": lambda _: None,
+        **changed,
+    }
+    return await runtime.launch(launch, spec, **asked)
+
+
+async def settled(runtime: BaiRuntime) -> None:
+    """Until nothing is being cleared any more."""
+    await asyncio.wait_for(runtime.clear("alice", "one"), 5)
+
+
+async def test_a_session_that_answers_holds_its_share(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    steps: list[Step] = []
+    running = await launch(report=steps.append)
+    assert engine.containers[running.container].running
+    assert runtime.ledger.usage("alice").cpu == 2
+    assert steps == [Step.CHECKING, Step.CREATING, Step.STARTING, Step.ANSWERING]
+
+
+@pytest.mark.parametrize("verb", ["create", "start", "inspect"])
+async def test_a_failure_after_create_removes_the_container_and_names_the_cause(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+    verb: str,
+) -> None:
+    engine.fail[verb] = EngineError("port 8888 is taken")
+    with pytest.raises(StartFailed, match="port 8888 is taken"):
+        await launch()
+    engine.fail.clear()
+    await settled(runtime)
+    assert engine.containers == {}
+    assert len(runtime.ledger) == 0
+    runtime.ledger.audit()
+
+
+async def test_a_folder_that_cannot_be_made_fails_before_a_container_is(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folders" / "users").mkdir(parents=True)
+    (tmp_path / "folders" / "users" / "alice").write_text("a file")
+    with pytest.raises(StartFailed, match="'data' cannot be used"):
+        await launch(body={"mounts": [{"folder": "data"}]})
+    await settled(runtime)
+    assert "create" not in engine.calls
+    assert not len(runtime.ledger)
+
+
+async def test_when_the_clean_up_fails_too_the_first_error_is_shown_and_it_finishes_later(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    engine.fail["start"] = EngineError("no such device")
+    engine.fail["remove"] = EngineError("device or resource busy")
+    with pytest.raises(StartFailed, match="no such device"):
+        await launch()
+    await asyncio.sleep(0.1)
+    assert runtime.ledger.usage("alice").cpu == 2, "held as long as the container is there"
+    engine.fail.clear()
+    await settled(runtime)
+    assert engine.containers == {}
+    assert len(runtime.ledger) == 0
+
+
+@pytest.mark.parametrize("verb", ["create", "start", "inspect"])
+async def test_a_cancelled_start_ends_at_once_and_what_is_made_later_is_removed(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+    verb: str,
+) -> None:
+    engine.hold[verb] = asyncio.Event()
+    starting = asyncio.create_task(launch())
+    while verb not in engine.calls:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(starting, 0.5)
+    assert len(runtime.ledger) == 1
+    engine.hold.pop(verb).set()
+    await settled(runtime)
+    assert engine.containers == {}
+    assert len(runtime.ledger) == 0
+
+
+async def test_a_start_that_was_cancelled_before_it_began_gives_back_its_share(
+    runtime: BaiRuntime,
+) -> None:
+    await runtime.admit(ALICE, "one", body=BODY, session="")
+    await settled(runtime)
+    assert len(runtime.ledger) == 0
+
+
+async def test_a_session_that_never_answers_is_ended_in_time_with_its_last_words(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    with pytest.raises(StartFailed, match="did not answer in time") as caught:
+        await launch(port=1, seconds=0.2)
+    assert caught.value.reason is Reason.TIMEOUT
+    assert caught.value.log == "last words of c1"
+    await settled(runtime)
+    assert engine.containers == {}
+
+
+async def test_a_session_that_dies_is_noticed_long_before_the_deadline(
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+) -> None:
+    starting = asyncio.create_task(launch(port=1, seconds=60))
+    await asyncio.sleep(0.2)
+    engine._change("c1", status="exited", exit_code=137, oom_killed=True)
+    with pytest.raises(StartFailed, match="more memory than it was granted"):
+        await asyncio.wait_for(starting, 5)
+
+
+async def test_a_missing_image_is_refused_at_once_and_pulled_only_when_allowed(
+    engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    engine.fail["create"] = ImageMissing("image 'x' is not on the engine")
+    with pytest.raises(ImageMissing):
+        await launch()
+    assert "pull" not in engine.calls
+    with pytest.raises(ImageMissing):
+        await launch(pull=True)
+    assert engine.calls.count("pull") == 1
+
+
+async def test_ending_twice_or_what_is_gone_succeeds_and_gives_back_once(
+    runtime: BaiRuntime, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    running = await launch()
+    for _ in range(2):
+        await runtime.end("alice", "one", running.container, grace=0)
+    await runtime.end("alice", "never", "no-such-container", grace=0)
+    assert len(runtime.ledger) == 0
+    runtime.ledger.audit()
+
+
+async def test_an_end_while_the_engine_is_away_is_finished_when_it_is_back(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    running = await launch()
+    for verb in ("stop", "remove", "inspect"):
+        engine.fail[verb] = EngineAway("away")
+    ending = asyncio.create_task(runtime.end("alice", "one", running.container, grace=0))
+    await asyncio.sleep(0.1)
+    assert runtime.ledger.usage("alice").sessions == 1
+    engine.fail.clear()
+    await asyncio.wait_for(ending, 5)
+    assert engine.containers == {}
+    assert len(runtime.ledger) == 0
+
+
+async def test_after_a_restart_the_ledger_equals_the_labels(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+    tmp_path: Path,
+) -> None:
+    await launch("one")
+    exited = await launch("two", body={"resources": {"cpu": 1}})
+    engine._change(exited.container, status="exited")
+    fresh = BaiRuntime(catalog_file=str(SHIPPED_CATALOG), state_dir=str(tmp_path))
+    fresh.engine = engine
+    await fresh.open()
+    assert [a.server for a in fresh.ledger] == ["one"], "an exited container holds nothing"
+    used = fresh.ledger.usage("alice")
+    assert (used.sessions, used.cpu, used.memory) == (1, 2, 4 * 1024**3)
+    fresh._probe.close()
+
+
+async def test_an_engine_that_is_away_when_the_hub_starts_is_asked_again(
+    runtime: BaiRuntime, engine: FakeEngine
+) -> None:
+    engine.fail["info"] = EngineAway("away")
+    with pytest.raises(EngineAway):
+        await runtime.open()
+    offer = await runtime.offer(ALICE)
+    assert [problem.path for problem in offer.problems] == ["engine"]
+    engine.fail.clear()
+    await runtime.open()
+    assert (await runtime.offer(ALICE)).problems == ()
+
+
+async def test_many_at_once_never_get_more_than_the_node_has(runtime: BaiRuntime) -> None:
+    """8 GiB, 1 GiB each, forty users: exactly eight are admitted."""
+
+    async def ask(number: int) -> bool:
+        with contextlib.suppress(Refused):
+            body = {"resources": {"memory": "1GiB"}}
+            await runtime.admit(Subject(f"user{number}"), "one", body=body, session="")
+            return True
+        return False
+
+    admitted = await asyncio.gather(*(ask(number) for number in range(40)))
+    assert sum(admitted) == 8
+    runtime.ledger.audit()
+
+
+async def test_a_policy_that_was_lowered_refuses_the_next_start_and_ends_nothing(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    await launch()
+    catalog = runtime.catalog
+    everyone = catalog.policies[-1]
+    limits = everyone.limits.model_copy(update={"cpu": 1})
+    lowered = everyone.model_copy(update={"limits": limits})
+    runtime.catalog = catalog.model_copy(update={"policies": (*catalog.policies[:-1], lowered)})
+    with pytest.raises(Refused, match="2 in use \\+ 1 asked > 1 allowed"):
+        await launch("two", body={})
+    assert len(engine.containers) == 1
+
+
+async def test_a_session_without_a_folder_must_be_accepted_on_the_form(
+    runtime: BaiRuntime,
+) -> None:
+    form = from_form({"environment": ["python"]})
+    with pytest.raises(Refused, match="no folder is mounted"):
+        await runtime.admit(ALICE, "one", body=form.body, session="", form=form)
+    form = from_form({"environment": ["python"], "alone": ["on"]})
+    admitted = await runtime.admit(ALICE, "one", body=form.body, session="", form=form)
+    assert admitted.mounts == ()
