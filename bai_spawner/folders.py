@@ -233,11 +233,11 @@ def _mount(folder: Folder, mode: Mode) -> FolderMount:
 
 
 def _directories(path: Path) -> list[str]:
-    """Names of the real directories inside ``path``; none when it is not there."""
+    """Names of the real directories inside ``path``; none when it is no directory itself."""
     try:
         with os.scandir(path) as entries:
             return [e.name for e in entries if stat.S_ISDIR(e.stat(follow_symlinks=False).st_mode)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

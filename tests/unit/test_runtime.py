@@ -1,4 +1,4 @@
-"""Every way a start can end: the share comes back once, after the container, and the cause is said."""
+"""Every way a start can end: the share comes back once, and the cause is said."""
 
 from __future__ import annotations
 
