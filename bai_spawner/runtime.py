@@ -37,6 +37,7 @@ from bai_spawner.errors import (
     StartFailed,
 )
 from bai_spawner.folders import Folder, FolderMount, FolderStore
+from bai_spawner.labels import SessionLabels
 from bai_spawner.ledger import Allocation, Capacity, Ledger
 from bai_spawner.names import container_name
 from bai_spawner.options import FormRequest, SessionOptions, parse
@@ -46,6 +47,8 @@ from bai_spawner.steps import Step
 LOG_LINES = 50
 LOOK_EVERY = 0.5
 """Seconds between two looks at a container that does not answer yet."""
+CLEAR_SECONDS = 30.0
+"""How long a start waits for the rest of the same server's last session; then it is refused."""
 END_SECONDS = 5.0
 """How long the end of a session waits for its container to be gone; the work goes on."""
 SHORT_PAUSE, LONG_PAUSE = 0.2, 30.0
@@ -231,17 +234,21 @@ class BaiRuntime(LoggingConfigurable):
                     for name, node in self.catalog.nodes.items()
                 }
             )
+            ended: list[SessionLabels] = []
             for state in await self.engine.list(self.hub_id):
-                if not state.holds:
-                    continue
-                if session := state.session():
+                session = state.session()
+                if session is None:
+                    self.log.warning("Container %s has labels of no known schema", state.name)
+                elif state.holds:
                     ledger.restore(session)
                 else:
-                    self.log.warning("Container %s has labels of no known schema", state.name)
+                    ended.append(session)
             self.ledger = ledger
             self.log.info(
                 "Engine %s answers; %d sessions hold resources", info.version, len(ledger)
             )
+            for session in ended:  # while no hub was there to see it
+                self.discard(session.user, session.server)
 
     async def offer(self, subject: Subject) -> Offer:
         """What a user may choose from now."""
@@ -293,7 +300,7 @@ class BaiRuntime(LoggingConfigurable):
             EngineAway: it cannot be known what is free.
         """
         await self.open()
-        await self.clear(subject.user, server)
+        await self.clear(subject.user, server, seconds=CLEAR_SECONDS)
         problems = Problems(list(form.problems) if form else [])
         options = parse(body, problems)
         chosen = policy.select(self.catalog, subject)

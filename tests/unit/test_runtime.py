@@ -260,6 +260,8 @@ async def test_after_a_restart_the_ledger_equals_the_labels(
     fresh.engine = engine
     await fresh.open()
     assert [a.server for a in fresh.ledger] == ["one"], "an exited container holds nothing"
+    await fresh.clear("alice", "two")
+    assert exited.container not in engine.containers, "and is removed"
     used = fresh.ledger.usage("alice")
     assert (used.sessions, used.cpu, used.memory) == (1, 2, 4 * 1024**3)
     fresh._probe.close()
