@@ -171,14 +171,34 @@ def _decimal_notations(number: Decimal) -> SearchStrategy[int | float | str]:
     return st.sampled_from(said)
 
 
+@cache
+def _any_of(*values: Any) -> SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+@cache
+def _between(low: int, high: int) -> SearchStrategy[int]:
+    return st.integers(low, high)
+
+
+_YES_OR_NO = st.booleans()
+_ANY_LINE = st.text(max_size=20)
+_NAMES = session_names() | st.just("")
+_VARIABLES = st.dictionaries(variable_names(), variable_values(), max_size=4)
+_SOME_RESOURCES = st.sets(st.sampled_from(options.RESOURCE_KEYS))
+_SOME_KEYS = st.sets(
+    st.sampled_from(["environment", "version", "resource_group", "env", "profile"])
+)
+
+
 @st.composite
 def _resources(draw: DrawFn, offer: Offer, environment: Environment) -> Body:
     least = environment.minimum
-    keys = draw(st.sets(st.sampled_from(options.RESOURCE_KEYS)))
+    keys = draw(_SOME_RESOURCES)
     asked: Body = {}
     memory = least.memory
     if "cpu" in keys:
-        asked["cpu"] = draw(st.integers(least.cpu, offer.most("cpu", environment)))
+        asked["cpu"] = draw(_between(least.cpu, offer.most("cpu", environment)))
     if "memory" in keys:
         asked["memory"] = draw(sizes(least.memory, offer.most("memory", environment)))
         memory = units.parse_size(asked["memory"])
@@ -190,17 +210,19 @@ def _resources(draw: DrawFn, offer: Offer, environment: Environment) -> Body:
     return asked
 
 
+@cache
 @st.composite
 def _mounts(draw: DrawFn, offer: Offer, least: int = 0) -> list[Body]:
     mounts = []
     names = st.lists(st.sampled_from(sorted(offer.folders)), unique=True, min_size=least)
     for name in draw(names):
-        permitted = ["ro"] if offer.folders[name] == "ro" else ["rw", "ro", None]
-        mode = draw(st.sampled_from(permitted))
+        permitted = ("ro",) if offer.folders[name] == "ro" else ("rw", "ro", None)
+        mode = draw(_any_of(*permitted))
         mounts.append({"folder": name} | ({"mode": mode} if mode else {}))
     return mounts
 
 
+@cache
 @st.composite
 def valid_requests(
     draw: DrawFn,
@@ -214,29 +236,27 @@ def valid_requests(
     ``by`` asks for resources by "preset", by "resources" or by "nothing".
     """
     body: Body = {}
-    given = draw(
-        st.sets(st.sampled_from(["environment", "version", "resource_group", "env", "profile"]))
-    )
+    given = draw(_SOME_KEYS)
     if "environment" in given:
-        body["environment"] = draw(st.sampled_from(sorted(offer.environments)))
+        body["environment"] = draw(_any_of(*offer.environments))
     if "version" in given:
-        body["version"] = draw(st.sampled_from(sorted(offer.environment(body).versions)))
+        body["version"] = draw(_any_of(*offer.environment(body).versions))
     if "resource_group" in given:
-        body["resource_group"] = draw(st.sampled_from(offer.groups))
-    by = by or draw(st.sampled_from(["preset", "resources", "nothing"]))
+        body["resource_group"] = draw(_any_of(*offer.groups))
+    by = by or draw(_any_of("preset", "resources", "nothing"))
     if by == "preset" and (presets := offer.presets(body)):
-        body["preset"] = draw(st.sampled_from(presets))
+        body["preset"] = draw(_any_of(*presets))
     if by == "resources":
         body["resources"] = draw(_resources(offer, offer.environment(body)))
-    if with_mount or draw(st.booleans()):
+    if with_mount or draw(_YES_OR_NO):
         body["mounts"] = draw(_mounts(offer, least=int(with_mount)))
     if "env" in given:
-        body["env"] = draw(st.dictionaries(variable_names(), variable_values(), max_size=4))
+        body["env"] = draw(_VARIABLES)
     if "profile" in given:
-        body["profile"] = draw(st.text(max_size=20))
+        body["profile"] = draw(_ANY_LINE)
     request: Body = {"user_options": body}
-    if draw(st.booleans()):
-        request["display_name"] = draw(session_names() | st.just(""))
+    if draw(_YES_OR_NO):
+        request["display_name"] = draw(_NAMES)
     return request
 
 
@@ -553,6 +573,7 @@ KEYS = tuple(_CHANGES)
 """The keys of the contract, each with a strategy in `wrong_requests`."""
 
 
+@cache
 @st.composite
 def wrong_requests(draw: DrawFn, offer: Offer, key: str) -> Case:
     """Valid requests of which ``key``, one of `KEYS`, alone was made wrong."""

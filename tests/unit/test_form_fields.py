@@ -58,8 +58,12 @@ def test_a_preset_leaves_the_number_boxes_aside() -> None:
 
 @pytest.mark.parametrize(
     ("box", "text"),
-    [("cpu", "0"), ("cpu", "-1"), ("cpu", "1.5"), ("cpu", "٣"), ("memory", "-1"), ("memory", "1e3")]
-    + [("shm", "1,5"), ("fgpu", "half"), ("memory", "NaN"), ("fgpu", "9" * 99)],
+    [
+        *(("cpu", text) for text in ("0", "-1", "1.5", "\N{ARABIC-INDIC DIGIT THREE}")),
+        *(("memory", text) for text in ("-1", "1e3", "NaN", "1 TB")),
+        *(("shm", text) for text in ("1,5", "half")),
+        *(("fgpu", text) for text in ("half", "9" * 99)),
+    ],
 )
 def test_a_box_with_anything_but_its_number_is_refused_at_its_resource(box: str, text: str) -> None:
     problems = Problems()

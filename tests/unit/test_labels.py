@@ -1,0 +1,97 @@
+"""Labels say everything that is needed to find out who holds what."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bai_spawner import labels
+from bai_spawner.errors import LabelError
+from bai_spawner.labels import SessionLabels, Share
+
+shares = st.builds(Share, st.text(), st.integers(1, 10**6), st.integers(1, 10**6))
+sessions = st.builds(
+    SessionLabels,
+    cpu=st.integers(1, 2**16),
+    memory=st.integers(0, 2**63),
+    shm=st.integers(0, 2**63),
+    shares=st.lists(shares, max_size=3).map(tuple),
+    folders=st.lists(st.text(), max_size=3).map(tuple),
+)
+
+
+@pytest.fixture
+def session() -> SessionLabels:
+    return SessionLabels(
+        hub="hub",
+        allocation="0123",
+        user="ada",
+        server="s1",
+        session="work",
+        environment="python",
+        version="3.13",
+        group="default",
+        node="local",
+        policy="everyone",
+        cpu=2,
+        memory=4096,
+        shm=64,
+        shares=(Share("GPU-1", 2, 5),),
+        folders=("data:rw",),
+    )
+
+
+@given(sessions)
+def test_labels_read_back_as_they_were_written(written: SessionLabels) -> None:
+    encoded = labels.encode(written)
+    assert all(isinstance(value, str) for value in encoded.values())
+    assert labels.decode(encoded) == written
+
+
+def test_every_label_is_under_our_prefix(session: SessionLabels) -> None:
+    assert all(key.startswith("bai.") for key in labels.encode(session))
+
+
+def test_labels_of_others_do_not_disturb(session: SessionLabels) -> None:
+    others = {"maintainer": "someone", "com.docker.compose.project": "x", "bai.later": "y"}
+    assert labels.decode(labels.encode(session) | others) == session
+
+
+def test_a_hub_and_an_allocation_can_be_asked_for_by_label(session: SessionLabels) -> None:
+    encoded = labels.encode(session)
+    assert encoded[labels.HUB] == "hub"
+    assert encoded[labels.ALLOCATION] == "0123"
+
+
+@pytest.mark.parametrize("key", sorted(labels.encode(SessionLabels(*["x"] * 10, 1, 1, 1))))
+def test_a_missing_label_is_an_error(session: SessionLabels, key: str) -> None:
+    encoded = labels.encode(session)
+    del encoded[key]
+    with pytest.raises(LabelError):
+        labels.decode(encoded)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("schema", text) for text in ("", "2", "1 ", "one")),
+        *(("cpu", text) for text in ("", "two", "1.5", "NaN", "0x1")),
+        *(("memory", text) for text in ("4GiB", "None")),
+        *(
+            ("shares", text)
+            for text in ("", "{", "null", "5", "[1]", '[["GPU-1", 1]]', '[["a","b",1]]')
+        ),
+        *(("folders", text) for text in ("", "null", "7", "[")),
+    ],
+)
+def test_an_unreadable_label_is_an_error_that_says_so(
+    session: SessionLabels, key: str, text: str
+) -> None:
+    with pytest.raises(LabelError, match=r"bai\.schema is|unreadable session labels"):
+        labels.decode(labels.encode(session) | {f"bai.{key}": text})
+
+
+def test_a_container_that_is_not_ours_has_no_session_labels() -> None:
+    with pytest.raises(LabelError, match=r"bai\.schema is None"):
+        labels.decode({"maintainer": "someone"})

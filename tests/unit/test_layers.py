@@ -1,0 +1,101 @@
+"""The table of imports: one way through the house, and no arrow points back."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "bai_spawner"
+BASE = {"errors", "units", "names", "labels"}
+CATALOG = BASE | {"catalog"}
+POLICY = CATALOG | {"options", "policy"}
+LEDGER = POLICY | {"gpu", "ledger"}
+CONTAINER = LEDGER | {"folders", "container"}
+RUNTIME = CONTAINER | {"engine", "records", "reconcile", "form", "steps", "runtime"}
+
+TABLE: dict[str, tuple[set[str], set[str]]] = {
+    # a module, what it may import of ours, and what of others beside the standard library
+    "__init__": (set(), set()),
+    **{module: (BASE, set()) for module in BASE},
+    "catalog": (BASE, {"pydantic", "yaml"}),
+    "options": (CATALOG, set()),
+    "policy": (CATALOG | {"options"}, set()),
+    "gpu": (POLICY, {"pynvml"}),
+    "ledger": (POLICY | {"gpu"}, set()),
+    "folders": (POLICY, set()),
+    "container": (LEDGER | {"folders"}, set()),
+    "engine": ({"container", "labels", "errors"}, {"docker", "requests"}),
+    "records": (POLICY, {"sqlalchemy", "alembic"}),
+    "reconcile": (BASE | {"engine", "ledger", "records"}, set()),
+    "form": (POLICY, {"jinja2", "markupsafe"}),
+    "steps": (BASE, set()),
+    "runtime": (RUNTIME, {"traitlets", "tornado", "prometheus_client"}),
+    "refusal": (BASE, {"jupyterhub", "markupsafe"}),
+    "spawner": (
+        RUNTIME | {"refusal"},
+        {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
+    ),
+    "hub": (RUNTIME | {"refusal", "spawner"}, {"jupyterhub", "traitlets"}),
+    "service": (POLICY | {"records"}, {"jupyterhub.services", "tornado", "jinja2", "traitlets"}),
+    "server_extension": (
+        set(),
+        {"jupyter_server", "jupyter_server_proxy", "jupyterhub.singleuser"}
+        | {"pynvml", "tornado", "traitlets"},
+    ),
+}
+"""`form` is handed an Availability, never the ledger; `server_extension` is the other side."""
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def layer(source: Path) -> str:
+    return source.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(source: Path) -> Iterator[str]:
+    """Full names of what a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source.name} imports relative to itself"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_its_layer_may(source: Path) -> None:
+    ours, others = TABLE[layer(source)]
+    allowed = ours | {layer(source), "__version__"}
+    for name in imported(source):
+        top, _, rest = name.partition(".")
+        if top == "bai_spawner":
+            assert rest.partition(".")[0] in allowed, f"{layer(source)} may not import {name}"
+        elif top not in sys.stdlib_module_names:
+            known = any(f"{name}.".startswith(f"{other}.") for other in others)
+            assert known, f"{layer(source)} may not import {name}"
+
+
+def test_no_layer_is_above_itself() -> None:
+    done: set[str] = set()
+    while more := {
+        m for m, (ours, _) in TABLE.items() if m not in done and ours - BASE - {m} <= done
+    }:
+        done |= more
+    assert done == set(TABLE)
+
+
+def test_only_the_inventory_of_gpus_knows_nvml() -> None:
+    knowing = {s for s in SOURCES if any(name.startswith("pynvml") for name in imported(s))}
+    assert {s.stem for s in knowing if layer(s) != "server_extension"} <= {"inventory"}
+
+
+def test_neither_side_of_the_container_imports_the_other() -> None:
+    for source in SOURCES:
+        inside = layer(source) == "server_extension"
+        for name in imported(source):
+            crossing = name.startswith("bai_spawner.server_extension") is not inside
+            assert not (name.startswith("bai_spawner.") and crossing), f"{source.name}: {name}"
