@@ -62,6 +62,12 @@ def _decimal(value: object) -> Decimal:
     return units.parse_fgpu(value)
 
 
+def _factor(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, such as 1.5")
+    return float(value)
+
+
 def _positive(value: Decimal) -> Decimal:
     if value <= 0:
         raise ValueError("must be more than 0")
@@ -74,6 +80,7 @@ Size = Annotated[int, BeforeValidator(units.parse_size)]
 Cores = Annotated[int, BeforeValidator(units.parse_cores)]
 Fgpu = Annotated[Decimal, BeforeValidator(_decimal)]
 PositiveFgpu = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_positive)]
+Factor = Annotated[float, BeforeValidator(_factor)]
 Text = Annotated[str, Field(max_length=500)]
 
 
@@ -86,10 +93,8 @@ class _Strict(BaseModel):
 class Overcommit(_Strict):
     """How often one unit of a node may be granted. CPU is a share, not exclusive cores."""
 
-    cpu: float = Field(1.0, ge=0.1, le=100, strict=False, description="granted cores per real core")
-    memory: float = Field(
-        1.0, ge=0.1, le=10, strict=False, description="granted bytes per real byte"
-    )
+    cpu: Factor = Field(1.0, ge=0.1, le=100, description="granted cores per real core")
+    memory: Factor = Field(1.0, ge=0.1, le=10, description="granted bytes per real byte")
 
 
 class Node(_Strict):
@@ -206,6 +211,10 @@ class Folders(_Strict):
         (), description="names that the images use in /home/work", strict=False
     )
 
+    def taken(self) -> frozenset[str]:
+        """Names that no folder may have, in lower case."""
+        return RESERVED_FOLDERS.union(name.lower() for name in self.reserved)
+
 
 class Gpu(_Strict):
     """How a GPU is counted."""
@@ -270,10 +279,18 @@ class Policy(_Strict):
         return match is None or user in match.users or bool(groups.intersection(match.groups))
 
 
+def _one_node(nodes: dict[str, Node]) -> dict[str, Node]:
+    if len(nodes) > 1:
+        raise ValueError("this release has one node, the engine that the hub talks to")
+    return nodes
+
+
 class Catalog(_Strict):
     """Everything on offer, with every reference resolved."""
 
-    nodes: dict[Key, Node] = Field(min_length=1, max_length=1, description="the hosts, by name")
+    nodes: Annotated[dict[Key, Node], AfterValidator(_one_node)] = Field(
+        min_length=1, description="the hosts, by name"
+    )
     resource_groups: dict[Key, ResourceGroup] = Field(
         min_length=1, description="choices of nodes, by name; the first is the default"
     )
@@ -309,17 +326,35 @@ def load_catalog(path: Path) -> Catalog:
         CatalogError: naming the file and, line by line, the path of each bad key.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
-        return Catalog.model_validate(data)
-    except OSError as error:
-        raise CatalogError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path}: is not YAML: {error}") from None
+        return Catalog.model_validate(_read(path))
     except _Inconsistent as error:
         lines = error.lines
     except ValidationError as error:
         lines = [_worded(item) for item in error.errors()]
     raise CatalogError("\n".join(f"{path}: {line}" for line in lines))
+
+
+def _read(path: Path) -> object:
+    """What the file says, or `CatalogError`."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise CatalogError(f"{path}: is nested too deeply") from None
+    # PyYAML lets its constructors' own errors through: an impossible date, {{ a template }}
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise CatalogError(f"{path}: is not YAML: {error}") from None
+
+
+_WORDS = {
+    "extra_forbidden": "is not a key of the catalogue here; check its spelling and indentation",
+    "missing": "is missing",
+    "string_type": "must be text; quote a number: '3.13'",
+    "tuple_type": "must be a list",
+    "dict_type": "must be keys with values",
+    "model_type": "must be keys with values",
+}
 
 
 def _worded(error: Any) -> str:
@@ -331,11 +366,7 @@ def _worded(error: Any) -> str:
         elif part != "[key]":
             path += f".{part}" if path else str(part)
     message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = "is not a key of the catalogue here; check its spelling and indentation"
-    elif error["type"] == "missing":
-        message = "is missing"
-    return f"{path or 'the file'}: {message}"
+    return f"{path or 'the file'}: {_WORDS.get(error['type'], message)}"
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
@@ -371,7 +402,7 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[str, str]]:
 
 
 def _folders(folders: Folders) -> Iterator[tuple[str, str]]:
-    taken = {*RESERVED_FOLDERS, *folders.reserved}
+    taken = folders.taken()
     for key in ("create", "automatic"):
         for index, name in enumerate(getattr(folders.user, key)):
             if name.lower() in taken:
@@ -433,6 +464,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(

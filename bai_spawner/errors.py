@@ -23,6 +23,8 @@ from enum import StrEnum
 
 SHOWN_LENGTH = 80
 """Characters of a user's input that a message repeats."""
+SHOWN_NUMBER = 10**20
+"""Larger whole numbers are not repeated."""
 
 
 class Reason(StrEnum):
@@ -41,10 +43,29 @@ class Reason(StrEnum):
 
 
 def shown(value: object) -> str:
-    """A user's value as a message may repeat it: one line, bounded, visibly quoted."""
-    text = ascii(value) if not isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
+    """A user's value as a message may repeat it: one line, bounded, visibly quoted.
+
+    Lists and objects are called so and not repeated: they may be deep, huge, or hold
+    the value of a variable.
+    """
+    if not isinstance(value, str):
+        return kind(value)
+    text = "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in repr(value[:SHOWN_LENGTH])
+    )
+    return text if len(value) <= SHOWN_LENGTH else f"{text[:-1]}…"
+
+
+def kind(value: object) -> str:
+    """What a JSON value is, without any text of it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    if isinstance(value, int):
+        return str(value) if abs(value) < SHOWN_NUMBER else "a huge number"
+    if isinstance(value, float):
+        return repr(value)
+    names: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), "something else")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +128,7 @@ class Refused(BaiError):
     def reason(self) -> Reason:
         """The reason a counter should count: bad input first, then policy, then room."""
         order = list(Reason)
-        return min((p.reason for p in self.problems), key=order.index)
+        return min((p.reason for p in self.problems), key=order.index, default=Reason.INVALID)
 
 
 class FolderError(BaiError):

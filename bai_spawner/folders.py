@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bai_spawner.catalog import RESERVED_FOLDERS, Catalog, Policy
+from bai_spawner.catalog import Catalog, Policy
 from bai_spawner.errors import FolderError, Problems, Reason, shown
 from bai_spawner.names import folder_slug
 from bai_spawner.options import Mode, Mount
@@ -114,8 +114,7 @@ class FolderStore:
         """R41: letters, digits, ``. _ -``; a leading dot and reserved names are not for users."""
         return (
             _NAME.fullmatch(name) is not None
-            and name.lower() not in RESERVED_FOLDERS
-            and name not in self._declared.reserved
+            and name.lower() not in self._declared.taken()
             and (not name.startswith(".") or name in self._declared.user.automatic)
         )
 

@@ -9,8 +9,10 @@ did not write. The value of a user's variable is never a label.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from bai_spawner.errors import LabelError
 
@@ -55,6 +57,7 @@ class SessionLabels:
 
 
 _INTEGERS = ("cpu", "memory", "shm")
+_DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 def encode(labels: SessionLabels) -> dict[str, str]:
@@ -83,12 +86,32 @@ def decode(labels: Mapping[str, str]) -> SessionLabels:
         values: dict[str, object] = {
             item.name: labels[PREFIX + item.name] for item in fields(SessionLabels)
         }
-        values.update({name: int(labels[PREFIX + name]) for name in _INTEGERS})
-        values["shares"] = tuple(
-            Share(str(device), int(quanta), int(per_gpu))
-            for device, quanta, per_gpu in json.loads(labels[f"{PREFIX}shares"])
-        )
-        values["folders"] = tuple(str(f) for f in json.loads(labels[f"{PREFIX}folders"]))
-    except (KeyError, ValueError, TypeError) as error:
+        values.update({name: _amount(labels[PREFIX + name]) for name in _INTEGERS})
+        shares = _list(labels[f"{PREFIX}shares"], list)
+        values["shares"] = tuple(_share(*share) for share in shares)
+        values["folders"] = tuple(_list(labels[f"{PREFIX}folders"], str))
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise LabelError(f"unreadable session labels: {error}") from error
     return SessionLabels(**values)  # type: ignore[arg-type]
+
+
+def _amount(text: str) -> int:
+    if not _DIGITS.fullmatch(text):
+        raise ValueError(f"{text!r} is no amount")
+    return int(text)
+
+
+def _list(text: str, of: type) -> list[Any]:
+    """A JSON list of one type; an object or a text would iterate too, and mean nothing."""
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(type(item) is of for item in found):
+        raise ValueError(f"{text[:80]!r} is no list of {of.__name__}")
+    return found
+
+
+def _share(device: object, quanta: object, per_gpu: object) -> Share:
+    if type(device) is not str or type(quanta) is not int or type(per_gpu) is not int:
+        raise ValueError(f"{device!r}, {quanta!r}, {per_gpu!r} is no share")
+    if not quanta > 0 or not per_gpu > 0:
+        raise ValueError(f"a share of {quanta} in {per_gpu}")
+    return Share(device, quanta, per_gpu)

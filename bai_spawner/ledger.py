@@ -13,14 +13,14 @@ Running totals keep a decision as quick with 10,000 sessions as with ten;
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from bai_spawner import units
 from bai_spawner.errors import Problem, Reason, Refused
 from bai_spawner.labels import SessionLabels, Share
-from bai_spawner.policy import DeviceFree, Grant, NodeFree, Usage, say
+from bai_spawner.policy import LABELS, DeviceFree, Grant, NodeFree, Usage, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class Capacity:
     cpu: int
     memory: int
     devices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def largest_device(self) -> int:
+        """Quanta of the device that has the most."""
+        return max(self.devices.values(), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,11 @@ class Ledger:
         self._capacity = dict(capacity)
         self._held: dict[str, Allocation] = {}
         self._confirmed: set[str] = set()
-        self._servers: dict[tuple[str, str], str] = {}
+        self._servers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._by_node: defaultdict[str, _Total] = defaultdict(_Total)
         self._by_user: defaultdict[str, _Total] = defaultdict(_Total)
-        self._by_device: defaultdict[str, int] = defaultdict(int)
-        self._names: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_device: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._names: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -92,7 +97,8 @@ class Ledger:
 
     def of_server(self, user: str, server: str) -> Allocation | None:
         """What a server holds."""
-        return self._held.get(self._servers.get((user, server), ""))
+        held = self._servers.get((user, server))
+        return self._held[held[-1]] if held else None
 
     def is_confirmed(self, allocation: str) -> bool:
         """Whether a container carries this allocation's labels."""
@@ -117,7 +123,7 @@ class Ledger:
             cpu=max(0, capacity.cpu - held.cpu),
             memory=max(0, capacity.memory - held.memory),
             devices=tuple(
-                DeviceFree(device, max(0, total - self._by_device[device]), total)
+                DeviceFree(device, max(0, total - self._by_device[node, device]), total)
                 for device, total in capacity.devices.items()
             ),
         )
@@ -131,10 +137,14 @@ class Ledger:
         if held := self.of_server(grant.user, server):
             told = f"{held.session!r} still holds it; wait until it has ended"
             raise Refused((Problem("server", told, Reason.CAPACITY),))
+        if grant.session in self._names.get(grant.user, ()):
+            told = f"{grant.session!r} is the name of a live session of yours"
+            raise Refused((Problem("display_name", told),))
         free = self.free(grant.nodes)
         fitting = [node for node in free if _fits(node, grant)]
         if not fitting:
-            raise Refused(tuple(_shortage(free, grant)))
+            capacity = [self._capacity[node.node] for node in free]
+            raise Refused(tuple(_shortage(free, capacity, grant)))
         # Best fit: the node with the least room left keeps the large gaps whole.
         node = min(fitting, key=lambda n: (n.cpu, n.memory, n.node))
         allocation = Allocation(
@@ -161,9 +171,10 @@ class Ledger:
         if held is None:
             return False
         self._confirmed.discard(allocation)
-        if self._servers.get((held.user, held.server)) == allocation:
+        self._servers[held.user, held.server].remove(allocation)
+        if not self._servers[held.user, held.server]:
             del self._servers[held.user, held.server]
-        self._names[held.user].discard(held.session)
+        self._names[held.user] -= Counter([held.session])
         self._count(held, -1)
         if not self._by_user[held.user].sessions:
             del self._by_user[held.user], self._names[held.user]
@@ -184,7 +195,7 @@ class Ledger:
         if allocation.id not in self._held:
             self._enter(allocation)
         self._confirmed.add(allocation.id)
-        return allocation
+        return self._held[allocation.id]
 
     def audit(self) -> None:
         """Recount the running totals.
@@ -195,26 +206,24 @@ class Ledger:
         fresh = Ledger(self._capacity)
         for allocation in self._held.values():
             fresh._enter(allocation)
-        for kept, counted in (
-            (self._by_user, fresh._by_user),
-            (self._by_node, fresh._by_node),
-            (self._by_device, fresh._by_device),
-        ):
+        kept: dict[str, Any]
+        for attribute in ("_by_user", "_by_node", "_by_device", "_names", "_servers"):
+            kept, counted = getattr(self, attribute), getattr(fresh, attribute)
             for key in kept.keys() | counted.keys():
                 if kept[key] != counted[key]:
                     raise AssertionError(f"{key}: {kept[key]} kept, {counted[key]} counted")
 
     def _enter(self, allocation: Allocation) -> None:
         self._held[allocation.id] = allocation
-        self._servers[allocation.user, allocation.server] = allocation.id
-        self._names[allocation.user].add(allocation.session)
+        self._servers[allocation.user, allocation.server].append(allocation.id)
+        self._names[allocation.user][allocation.session] += 1
         self._count(allocation, +1)
 
     def _count(self, allocation: Allocation, sign: int) -> None:
         self._by_user[allocation.user].add(allocation, sign)
         self._by_node[allocation.node].add(allocation, sign)
         for share in allocation.shares:
-            self._by_device[share.device] += sign * share.quanta
+            self._by_device[allocation.node, share.device] += sign * share.quanta
 
 
 def _fits(node: NodeFree, grant: Grant) -> bool:
@@ -233,36 +242,41 @@ def _shares(node: NodeFree, grant: Grant) -> tuple[Share, ...]:
     return (Share(device.device, quanta, grant.per_gpu),)
 
 
-def _shortage(free: tuple[NodeFree, ...], grant: Grant) -> Iterator[Problem]:
+def _shortage(
+    free: tuple[NodeFree, ...], capacity: list[Capacity], grant: Grant
+) -> Iterator[Problem]:
     """Why no node fits, in words, for each resource that is short on every node."""
-    amounts = grant.amounts
     where = f"resource group {grant.group!r}"
-    quanta = units.from_quanta(amounts.quanta, grant.quantum)
-    most_quanta = units.from_quanta(max((n.quanta for n in free), default=0), grant.quantum)
-    if amounts.quanta and not any(node.devices for node in free):
-        yield _short(grant, "fgpu", f"{say('fgpu', quanta)} asked, but {where} has no GPU")
-        return
-    short = [
-        (key, asked, most)
-        for key, asked, most in (
-            ("cpu", amounts.cpu, max((n.cpu for n in free), default=0)),
-            ("memory", amounts.memory, max((n.memory for n in free), default=0)),
-            ("fgpu", quanta, most_quanta),
-        )
-        if asked > most
-    ]
-    for key, asked, most in short:
-        told = (
-            f"{say(key, asked)} asked > {say(key, most)} free on one "
-            f"{'device' if key == 'fgpu' else 'node'} of {where} now; "
-            "ask for less, or try again when a session has ended"
-        )
-        yield _short(grant, key, told)
+    amounts, quantum = grant.amounts, grant.quantum
+    short = False
+    for key, asked, most, ever in (
+        ("cpu", amounts.cpu, [n.cpu for n in free], [c.cpu for c in capacity]),
+        ("memory", amounts.memory, [n.memory for n in free], [c.memory for c in capacity]),
+        ("fgpu", amounts.quanta, [n.quanta for n in free], [c.largest_device for c in capacity]),
+    ):
+        best, limit = max(most, default=0), max(ever, default=0)
+        if asked <= best:
+            continue
+        short = True
+        scale = quantum if key == "fgpu" else 1
+        told, bound = compared(key, asked * scale, (limit if asked > limit else best) * scale)
+        one = "device" if key == "fgpu" else "node"
+        if key == "fgpu" and not limit:
+            words = f"{told} asked, but {where} has no GPU"
+        elif asked > limit:
+            words = f"{told} asked > {bound} that one {one} of {where} has; ask for less"
+        else:
+            words = (
+                f"{told} asked > {bound} free on one {one} of {where} now; "
+                "ask for less, or try again when a session has ended"
+            )
+        yield _short(grant, key, words)
     if not short:
         told = f"no single node of {where} has all of it free now; ask for less, or try later"
         yield _short(grant, "cpu", told)
 
 
 def _short(grant: Grant, key: str, told: str) -> Problem:
-    path = "preset" if grant.preset else f"resources.{key}"
-    return Problem(path, told, Reason.CAPACITY)
+    if grant.preset:
+        return Problem("preset", f"{LABELS[key]}: {told}", Reason.CAPACITY)
+    return Problem(f"resources.{key}", told, Reason.CAPACITY)

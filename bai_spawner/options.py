@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from bai_spawner import units
-from bai_spawner.errors import Problem, Problems, shown
+from bai_spawner.errors import Problem, Problems, kind, shown
 
 KEYS = (
     "environment",
@@ -56,7 +56,7 @@ PLATFORM_NAMES = frozenset(
 
 _LINE = re.compile(r"\r\n|\n|\r")
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,30})?", re.ASCII)
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -109,7 +109,10 @@ class SessionOptions:
                 asked["fgpu"] = units.plain(asked["fgpu"])
             body["resources"] = {key: value for key, value in asked.items() if value is not None}
         if self.mounts:
-            body["mounts"] = [{"folder": m.folder, "mode": m.mode} for m in self.mounts]
+            body["mounts"] = [
+                {"folder": m.folder, "mode": m.mode} | ({"create": True} if m.create else {})
+                for m in self.mounts
+            ]
         if self.env:
             body["env"] = dict(self.env)
         return body
@@ -202,7 +205,9 @@ def _mount(item: object, path: str, problems: Problems) -> Mount | None:
         problems.add(path, 'must be an object such as {"folder": "data", "mode": "rw"}')
         return None
     _no_others(item, MOUNT_KEYS, f"{path}.", problems)
-    folder, mode, create = item.get("folder"), item.get("mode", "rw"), item.get("create", False)
+    folder = item.get("folder")
+    mode = "rw" if item.get("mode") is None else item["mode"]
+    create = False if item.get("create") is None else item["create"]
     if not isinstance(folder, str):
         problems.add(f"{path}.folder", "must be a folder's name, such as 'data' or 'group/data'")
     if mode not in ("rw", "ro"):
@@ -216,8 +221,9 @@ def _variables(value: object, problems: Problems) -> tuple[tuple[str, str], ...]
     if value is None:
         return ()
     if not isinstance(value, dict):
-        problems.add("env", f"must be an object of names and values, not {shown(value)}")
+        problems.add("env", f"must be an object of names and values, not {kind(value)}")
         return ()
+    value = {name: text for name, text in value.items() if text != ""}
     if len(value) > MAX_VARIABLES:
         problems.add("env", f"has {len(value)} variables; at most {MAX_VARIABLES} are accepted")
         return ()
@@ -232,7 +238,7 @@ def _variables(value: object, problems: Problems) -> tuple[tuple[str, str], ...]
         most = units.format_size(MAX_VARIABLES_TOTAL)
         problems.add("env", f"is {units.format_size(total)} together; at most {most} is accepted")
         return ()
-    return tuple((name, text) for name, text in value.items() if text)
+    return tuple(value.items())
 
 
 def _variable_problem(name: object, text: object) -> str | None:
@@ -362,12 +368,12 @@ def _box(key: str, text: str) -> int | str:
 
 
 def _lines(text: str, problems: Problems) -> dict[str, str]:
-    """``NAME=value`` lines; blank lines are passed over."""
+    """``NAME=value`` lines; a blank line, or one without a name, is passed over (R6)."""
     variables: dict[str, str] = {}
     for number, line in enumerate(_LINE.split(text), start=1):
         name, equals, value = line.partition("=")
         name = name.strip()
-        if not line.strip():
+        if not line.strip() or (equals and not name):
             continue
         if not equals:
             problems.add("env", f"line {number} has no '='; write NAME=value")

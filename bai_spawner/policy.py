@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from bai_spawner import names, units
 from bai_spawner.catalog import Catalog, Environment, Policy
@@ -152,18 +153,19 @@ def check(
         "resource_group", options.resource_group, groups(catalog, policy), problems, Reason.POLICY
     )
     asked = _asked(options, catalog, policy, group, problems)
-    amounts = _amounts(asked, catalog, environment, problems)
-    if amounts and environment:
-        path = "preset" if options.preset else "resources"
-        judge = _Judge(path, amounts, catalog, policy, problems)
-        judge.environment(catalog.environments[environment])
-        judge.session()
-        judge.total(usage)
+    chosen = catalog.environments[environment] if environment else None
+    wanted = _wanted(asked, chosen, problems)
+    quanta = _quanta(wanted, catalog, problems)
+    judge = _Judge("preset" if options.preset else "resources", wanted, policy, problems)
+    if chosen:
+        judge.environment(chosen)
+    judge.shared_memory()
+    judge.session()
+    judge.total(usage, catalog.gpu.quantum)
     _sessions(policy, usage, problems)
     name = _name(session, usage, problems)
-    if problems.found or not (environment and version and group and amounts and name):
+    if problems.found or not (environment and chosen and version and group and name):
         return None
-    chosen = catalog.environments[environment]
     return Grant(
         user=subject.user,
         session=name,
@@ -175,7 +177,7 @@ def check(
         nodes=catalog.resource_groups[group].nodes,
         policy=policy.name,
         preset=options.preset,
-        amounts=amounts,
+        amounts=Amounts(wanted["cpu"], wanted["memory"], wanted["shm"], quanta),
         quantum=catalog.gpu.quantum,
         per_gpu=catalog.gpu.quanta_per_gpu,
         env=options.env,
@@ -199,8 +201,11 @@ def _one_of(
         return asked
     if asked is None and offered:
         return offered[0]
-    accepted = ", ".join(offered) or "nothing"
-    problems.add(path, f"{shown(asked)} is not offered to you; offered: {accepted}", reason)
+    if offered:
+        told = f"{shown(asked)} is not offered to you; offered: {', '.join(offered)}"
+    else:
+        told = "nothing is offered to you; ask an administrator"
+    problems.add(path, told, reason)
     return None
 
 
@@ -239,88 +244,86 @@ def _asked(
     return Resources(preset.cpu, preset.memory, preset.shm, preset.fgpu)
 
 
-def _amounts(
-    asked: Resources | None, catalog: Catalog, environment: str | None, problems: Problems
-) -> Amounts | None:
-    """Exact amounts, the environment's minimum where nothing was asked."""
-    if asked is None or environment is None or problems.at("resources"):
-        return None
-    least = catalog.environments[environment].minimum
-    fgpu = least.fgpu if asked.fgpu is None else asked.fgpu
+Wanted = dict[str, Any]
+"""By resource, what was asked, or the environment's minimum; without what is not known."""
+
+
+def _wanted(asked: Resources | None, environment: Environment | None, problems: Problems) -> Wanted:
+    """What is known of each resource: a wrong one does not keep the others from being judged."""
+    wanted: Wanted = {}
+    for key in LABELS if asked else ():
+        value = getattr(asked, key)
+        if value is None and environment and not problems.at(f"resources.{key}"):
+            value = getattr(environment.minimum, key)
+            if key == "shm":  # part of memory: a little memory that was asked for has less
+                value = min(value, wanted.get("memory", value))
+        if value is not None:
+            wanted[key] = value
+    return wanted
+
+
+def _quanta(wanted: Wanted, catalog: Catalog, problems: Problems) -> int:
+    """The fGPU in quanta, exactly (R12)."""
+    fgpu = wanted.get("fgpu", Decimal(0))
     try:
-        quanta = units.to_quanta(fgpu, catalog.gpu.quantum)
+        return units.to_quanta(fgpu, catalog.gpu.quantum)
     except ValueError as error:
         problems.add("resources.fgpu", f"{error}, not {units.plain(fgpu)}")
-        return None
-    return Amounts(
-        cpu=least.cpu if asked.cpu is None else asked.cpu,
-        memory=least.memory if asked.memory is None else asked.memory,
-        shm=least.shm if asked.shm is None else asked.shm,
-        quanta=quanta,
-    )
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Compares amounts with bounds and words what is over them.
+    """Compares what is wanted with bounds, and words what is over them.
 
     ``path`` is the key that the user would change: ``resources``, or ``preset``.
     """
 
     path: str
-    amounts: Amounts
-    catalog: Catalog
+    wanted: Wanted
     policy: Policy
     problems: Problems
 
     def environment(self, environment: Environment) -> None:
-        """The environment's bounds, and shared memory within memory (R11)."""
-        for key in LABELS:
+        """The environment's bounds."""
+        for key, asked in self.wanted.items():
             low, high = getattr(environment.minimum, key), getattr(environment.maximum, key)
-            if self._asked(key) < low:
-                told = f"{self._say(key)} asked < {self._say(key, low)} needed by the environment"
-                self._add(key, told, Reason.INVALID)
-            if high is not None and self._asked(key) > high:
-                told = f"{self._say(key)} asked > {self._say(key, high)} of the environment"
-                self._add(key, told, Reason.INVALID)
-        if self.amounts.shm > self.amounts.memory:
-            told = f"{self._say('shm')} asked > {self._say('memory')} RAM, of which it is part"
-            self._add("shm", told, Reason.INVALID)
+            if asked < low and not (key == "shm" and asked == self.wanted.get("memory")):
+                told, least = compared(key, asked, low)
+                self._add(key, f"{told} asked < {least} needed by the environment")
+            if high is not None and asked > high:
+                told, most = compared(key, asked, high)
+                self._add(key, f"{told} asked > {most} of the environment")
+
+    def shared_memory(self) -> None:
+        """Shared memory within memory (R11)."""
+        shm, memory = self.wanted.get("shm"), self.wanted.get("memory")
+        if shm is not None and memory is not None and shm > memory:
+            told, most = compared("shm", shm, memory)
+            self._add("shm", f"{told} asked > {most} RAM, of which it is part")
 
     def session(self) -> None:
         """What the policy allows one session."""
-        for key in LABELS:
+        for key, asked in self.wanted.items():
             most = getattr(self.policy.per_session, key)
-            if most is not None and self._asked(key) > most:
-                told = f"{self._say(key)} asked > {self._say(key, most)} allowed for one session"
-                self._add(key, told, Reason.POLICY)
+            if most is not None and asked > most:
+                told, bound = compared(key, asked, most)
+                self._add(key, f"{told} asked > {bound} allowed for one session", Reason.POLICY)
 
-    def total(self, usage: Usage) -> None:
-        """What the policy allows in total, what is in use counted in."""
-        quantum = self.catalog.gpu.quantum
+    def total(self, usage: Usage, quantum: Decimal) -> None:
+        """What the policy allows in total, what is in use counted in (R52)."""
         used: dict[str, int | Decimal] = {
             "cpu": usage.cpu,
             "memory": usage.memory,
             "fgpu": units.from_quanta(usage.quanta, quantum),
         }
         for key, held in used.items():
-            most = getattr(self.policy.limits, key)
-            if most is not None and held + self._asked(key) > most:
-                told = (
-                    f"{self._say(key, held)} in use + {self._say(key)} asked"
-                    f" > {self._say(key, most)} allowed"
-                )
-                self._add(key, told, Reason.POLICY)
+            most, asked = getattr(self.policy.limits, key), self.wanted.get(key, 0)
+            if most is not None and asked and held + asked > most:
+                told = f"{say(key, held)} in use + {say(key, asked)} asked > {say(key, most)}"
+                self._add(key, f"{told} allowed", Reason.POLICY)
 
-    def _asked(self, key: str) -> int | Decimal:
-        if key == "fgpu":
-            return units.from_quanta(self.amounts.quanta, self.catalog.gpu.quantum)
-        return int(getattr(self.amounts, key))
-
-    def _say(self, key: str, value: int | Decimal | None = None) -> str:
-        return say(key, self._asked(key) if value is None else value)
-
-    def _add(self, key: str, told: str, reason: Reason) -> None:
+    def _add(self, key: str, told: str, reason: Reason = Reason.INVALID) -> None:
         if self.path == "preset":
             self.problems.add("preset", f"{LABELS[key]}: {told}", reason)
         else:
@@ -334,6 +337,12 @@ def say(key: str, value: int | Decimal) -> str:
     if key == "fgpu":
         return units.plain(Decimal(value))
     return units.format_size(int(value))
+
+
+def compared(key: str, one: int | Decimal, other: int | Decimal) -> tuple[str, str]:
+    """Two amounts that differ, for people; to the byte when rounding would hide it."""
+    told = say(key, one), say(key, other)
+    return told if told[0] != told[1] else (f"{one} B", f"{other} B")
 
 
 def _sessions(policy: Policy, usage: Usage, problems: Problems) -> None:

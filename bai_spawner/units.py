@@ -9,6 +9,7 @@ Sizes are powers of 1,024, whatever their unit's spelling (the REST contract).
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
@@ -22,7 +23,7 @@ MAX_CORES = 65_536
 MAX_FGPU = 65_536
 
 _UNITS = {"": 1, "K": KIB, "KiB": KIB, "M": MIB, "MiB": MIB, "G": GIB, "GiB": GIB}
-_SIZE = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?(KiB|MiB|GiB|K|M|G)?", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,30}))?(KiB|MiB|GiB|K|M|G)?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -92,10 +93,17 @@ def parse_fgpu(value: object) -> Decimal:
         ValueError: for anything else.
     """
     if isinstance(value, int | float | str) and not isinstance(value, bool):
-        text = value if isinstance(value, str) else repr(value)
+        text = value if isinstance(value, str) else _digits(value)
         if _NUMBER.fullmatch(text) and Decimal(text) <= MAX_FGPU:
             return Decimal(text)
     raise ValueError(f"must be a number between 0 and {MAX_FGPU}, such as 2 or '0.5'")
+
+
+def _digits(number: float) -> str:
+    """A JSON number without an exponent; what is not finite stays no number."""
+    if isinstance(number, int) or not math.isfinite(number):
+        return str(number) if abs(number) < MAX_BYTES else ""
+    return plain(Decimal(repr(number)))
 
 
 def to_quanta(fgpu: Decimal, quantum: Decimal) -> int:

@@ -132,7 +132,7 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     # a path in the file, what stands there, the path in the message, a part of the message
     ("nodes", REMOVED, "nodes", "is missing"),
     ("nodes", {}, "nodes", "at least 1 item"),
-    ("nodes", {"a": {}, "b": {}}, "nodes", "at most 1 item"),
+    ("nodes", {"a": {}, "b": {}}, "nodes", "this release has one node"),
     ("nodes", {"no name": {}}, "nodes.no name", NO_KEY),
     ("nodes local gpus", 2, "nodes.local.gpus", "is not a key of the catalogue here"),
     ("nodes local cpu", 0, "nodes.local.cpu", "must be between 1 and"),
@@ -145,21 +145,26 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("resource_groups gpu title", REMOVED, "resource_groups.gpu.title", "is missing"),
     ("resource_groups gpu title", "x" * 501, "resource_groups.gpu.title", "at most 500 characters"),
     ("resource_groups gpu nodes", [], "resource_groups.gpu.nodes", "at least 1 item"),
-    ("resource_groups gpu nodes", "local", "resource_groups.gpu.nodes", "valid tuple"),
+    ("resource_groups gpu nodes", "local", "resource_groups.gpu.nodes", "must be a list"),
     (
         *("resource_groups gpu nodes", ["local", "far"], "resource_groups.gpu.nodes[1]"),
         "'far' is not defined; defined: local",
     ),
     ("environments", {}, "environments", "at least 1 item"),
     ("environments python versions", {}, "environments.python.versions", "at least 1 item"),
-    ("environments python versions 3.9", "py:3.9", "environments.python.versions.3.9", "Version"),
+    (
+        "environments python versions 3.9",
+        "py:3.9",
+        "environments.python.versions.3.9",
+        "must be keys",
+    ),
     (
         *(
             "environments python versions",
             {3.9: {"image": "x"}},
             "environments.python.versions.3.9",
         ),
-        "valid string",
+        "must be text",
     ),
     (
         *("environments python versions 3.9", {}, "environments.python.versions.3.9.image"),
@@ -172,7 +177,7 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("environments python icon", "fa\n", "environments.python.icon", "pattern"),
     ("environments python icon", '"><script>', "environments.python.icon", "pattern"),
     ("environments python default_url", "lab", "environments.python.default_url", "pattern"),
-    ("environments python tags", [1], "environments.python.tags[0]", "valid string"),
+    ("environments python tags", [1], "environments.python.tags[0]", "must be text"),
     ("environments python colour", "red", "environments.python.colour", "is not a key"),
     ("environments python minimum cpu", 0, "environments.python.minimum.cpu", "must be between 1"),
     (

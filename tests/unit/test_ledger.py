@@ -335,13 +335,13 @@ AGAIN = "ask for less, or try again when a session has ended"
         (
             {"quanta": 5},
             (
-                "resources.fgpu: 2.5 asked > 2 free on one device of resource group"
-                f" 'default' now; {AGAIN}"
+                "resources.fgpu: 2.5 asked > 2 that one device of resource group"
+                " 'default' has; ask for less"
             ),
         ),
         (
             {"cpu": 7, "preset": "fast"},
-            f"preset: 7 asked > 6 free on one node of resource group 'default' now; {AGAIN}",
+            f"preset: CPU: 7 asked > 6 free on one node of resource group 'default' now; {AGAIN}",
         ),
     ],
 )
