@@ -106,6 +106,7 @@ class BaiSpawner(DockerSpawner):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._launch: Launch | None = None
         self._accepted: dict[str, Any] | None = None
+        self._session = ""
         self._progress = Progress()
         self._shown_on_page = False
         super().__init__(*args, **kwargs)
@@ -219,18 +220,20 @@ class BaiSpawner(DockerSpawner):
         return "" if asked == self.name else asked
 
     def _refuse(self, error: Refused | EngineError, attempt: _Attempt | None) -> LaunchError:
-        """Put the last accepted options back, and word the refusal."""
+        """Put the last accepted options and name back, and word the refusal."""
         told = refused(error) if isinstance(error, Refused) else failed(error, secret="")
         if attempt:
             attempt.problems = told.problems
         self.user_options = self._accepted or {}
         self.orm_spawner.user_options = self._accepted
+        self.orm_spawner.display_name = self._session or self.name
         self.user.db.commit()
         return told
 
     def _accept(self, launch: Launch) -> None:
         """Keep what was accepted: for the admin panel, and for the next start."""
         self._accepted = launch.options.to_json(launch.grant.profile)
+        self._session = launch.grant.session
         self.user_options = self._accepted
         self.orm_spawner.user_options = self._accepted
         self.orm_spawner.display_name = launch.grant.session
@@ -354,12 +357,14 @@ class BaiSpawner(DockerSpawner):
         """Remember the container, and the options that were last accepted."""
         super().load_state(state)
         self._accepted = state.get("accepted")
+        self._session = state.get("session", "")
 
     def get_state(self) -> dict[str, Any]:
         """What `load_state` reads."""
         state: dict[str, Any] = super().get_state()
         if self._accepted is not None:
             state["accepted"] = self._accepted
+            state["session"] = self._session
         return state
 
     def _forget_later(self, seconds: float) -> None:

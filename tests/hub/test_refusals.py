@@ -130,6 +130,11 @@ def test_a_refused_start_leaves_the_last_accepted_options_in_force(user: Visitor
     user.api("DELETE", path)
 
 
+def test_a_refused_name_is_not_the_next_requests_name(user: Visitor) -> None:
+    assert user.start("one", {}, name="no name").status_code == 400
+    assert user.start("one", {}).status_code == 201
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -156,7 +161,7 @@ def test_unknown_nested_and_huge_options_are_refused_without_a_traceback(
 
 
 def test_a_body_that_is_no_object_is_refused(deployment: Deployment, user: Visitor) -> None:
-    for body in ("[1]", '"text"', "7", '{"user_options": []}', "{"):
+    for body in ("[1]", '"text"', "7", '{"user_options": []}'):
         with deployment.clean_log():
             answer = user.api(
                 "POST",
