@@ -1,0 +1,60 @@
+"""Rendering the launch form, as a catalogue grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bai_spawner import policy
+from bai_spawner.catalog import Catalog
+from bai_spawner.form.render import FolderChoice, render_form
+from bai_spawner.policy import NodeFree, Subject, Usage
+from bai_spawner.units import GIB
+from tests.examples import small_catalog
+from tests.perf.growth import Case, grown
+
+VERSIONS = (10, 100, 1_000)
+VERSIONS_EACH = 5
+FOLDERS = tuple(FolderChoice(f"folder{number}", "rw", automatic=False) for number in range(10))
+
+
+def forms() -> str:
+    """The measurements, as a table."""
+    cases = [Case(f"render, {VERSIONS_EACH} versions an environment", _rendering)]
+    return f"\nLaunch form\n\n{grown('versions on offer', VERSIONS, cases)}"
+
+
+def _rendering(versions: int) -> Callable[[], object]:
+    """The form of a user who may have everything."""
+    catalog = _catalog(versions // VERSIONS_EACH)
+    chosen = policy.select(catalog, Subject("ada"))
+    free = (NodeFree("local", 64, 256 * GIB),)
+
+    def render() -> str:
+        return render_form(
+            catalog=catalog,
+            policy=chosen,
+            usage=Usage(),
+            availability=dict.fromkeys(catalog.resource_groups, free),
+            folders=FOLDERS,
+        )
+
+    return render
+
+
+def _catalog(environments: int) -> Catalog:
+    return small_catalog(
+        environments={
+            f"environment{number}": {
+                "title": f"Environment {number}",
+                "description": "What it is for, in a sentence.",
+                "category": f"Category {number % 5}",
+                "tags": ["lab", "python"],
+                "versions": {
+                    f"3.{minor}": {"image": f"environment{number}:3.{minor}"}
+                    for minor in range(VERSIONS_EACH)
+                },
+            }
+            for number in range(environments)
+        },
+        policies=[{"name": "everyone"}],
+    )

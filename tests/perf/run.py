@@ -1,0 +1,70 @@
+"""Measure, and print tables: `make bench`, or `make bench ARGS="--only decisions"`.
+
+A number is worth something next to the one that was measured beside it. Nothing is
+asserted; what was started is removed, images are kept for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+# the repository, and how its scripts import each other
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import docker
+
+from progress import SetupError, fail
+from tests.perf.decisions import decisions
+from tests.perf.form import forms
+from tests.perf.machine import facts
+from tests.perf.start import measure_starts
+
+PARTS = ("start", "decisions", "form")
+STARTS = 9
+
+
+def main() -> int:
+    """Run the parts that were asked for."""
+    asked = _arguments()
+    # also when it is ended from outside, what was started is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    client = docker.from_env()
+    say(facts(client))
+    try:
+        if asked.only in {None, "start"}:
+            measure_starts(client, asked.starts, say)
+    except SetupError as error:
+        return fail(error)
+    if asked.only in {None, "decisions"}:
+        say(decisions())
+    if asked.only in {None, "form"}:
+        say(forms())
+    return 0
+
+
+def say(text: str) -> None:
+    """Print at once, into a pipe too: a run takes minutes."""
+    print(text, flush=True)  # noqa: T201 - it talks to a terminal
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure, and print tables.")
+    parser.add_argument(
+        "--starts", type=_count, default=STARTS, help="of each variant (%(default)s)"
+    )
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all")
+    return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {count}")
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main())
