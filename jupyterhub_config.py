@@ -22,7 +22,7 @@ c.JupyterHub.bind_url = f"http://127.0.0.1:{port}"
 c.JupyterHub.hub_ip = os.environ.get("BAI_HUB_IP", "127.0.0.1")
 c.JupyterHub.hub_port = int(os.environ.get("BAI_HUB_PORT", "8081"))
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{proxy_api_port}"
-c.ConfigurableHTTPProxy.pid_file = str(state / "jupyterhub-proxy.pid")
+c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
 
 # ---- state: SQLite by default; PostgreSQL is one setting away --------------------------------
 c.JupyterHub.db_url = os.environ.get("BAI_DB_URL", f"sqlite:///{state}/jupyterhub.sqlite")

@@ -26,7 +26,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 from docker.types import LogConfig, Mount
-from docker.utils import kwargs_from_env
+from docker.utils import kwargs_from_env, parse_repository_tag
 
 from bai_spawner import labels
 from bai_spawner.container import GID, UID, ContainerSpec
@@ -119,10 +119,13 @@ class Engine:
         found = await self._call(lambda client: client.info())
         return EngineInfo(int(found["NCPU"]), int(found["MemTotal"]), str(found["ServerVersion"]))
 
-    async def images(self) -> frozenset[str]:
-        """References (``name:tag``) of the images that are on the engine."""
-        found = await self._call(lambda client: client.images())
-        return frozenset(tag for image in found for tag in image.get("RepoTags") or ())
+    async def has_image(self, image: str) -> bool:
+        """Whether an image is on the engine, under whatever reference."""
+
+        def inspect(client: docker.APIClient) -> object:
+            return _unless_gone(lambda: client.inspect_image(image))  # type: ignore[no-untyped-call]
+
+        return await self._call(inspect) is not None
 
     async def pull(self, image: str) -> None:
         """Fetch an image.
@@ -130,11 +133,9 @@ class Engine:
         Raises:
             ImageMissing: when it cannot be had.
         """
-        repository, _, tag = image.rpartition(":")
-        if not repository or "/" in tag:
-            repository, tag = image, "latest"
+        repository, tag = parse_repository_tag(image)
         try:
-            await self._call(lambda client: client.pull(repository, tag=tag))
+            await self._call(lambda client: client.pull(repository, tag=tag or "latest"))
         except EngineAway:
             raise
         except EngineError as error:

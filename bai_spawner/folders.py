@@ -170,13 +170,17 @@ class FolderStore:
         some = ", ".join(names[:_LISTED]) + (" …" if len(names) > _LISTED else "")
         return f"{shown(mount.folder)} is no folder of yours; yours: {some or 'none yet'}"
 
-    def prepare(self, user: str, mounts: Iterable[FolderMount]) -> tuple[FolderMount, ...]:
+    def prepare(
+        self, user: str, mounts: Iterable[FolderMount], *, defaults: bool
+    ) -> tuple[FolderMount, ...]:
         """Make what is missing, with the right owner, and pin what each mount is.
+
+        With ``defaults`` the folders that everybody has are made too.
 
         Raises:
             FolderError: when a folder is a link or a file, or cannot be made.
         """
-        for name in self._declared.user.create:
+        for name in self._declared.user.create if defaults else ():
             self._make(self._root / "users" / folder_slug(user) / name)
         return tuple(replace(mount, identity=self._make(mount.source)) for mount in mounts)
 

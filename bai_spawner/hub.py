@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bai_spawner.errors import BaiError, EngineError
+from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+
+from bai_spawner.errors import BaiError
 from bai_spawner.form import TEMPLATES
+from bai_spawner.lifecycle import Key
 from bai_spawner.names import new_server_name
 from bai_spawner.runtime import BaiRuntime
 from bai_spawner.spawner import BaiSpawner
-
-ENGINE_PAUSE = 5.0
-"""Seconds between two attempts to reach an engine that is away when the hub starts."""
 
 
 def install(c: Any) -> BaiRuntime:
@@ -33,8 +34,6 @@ def install(c: Any) -> BaiRuntime:
 
     c.JupyterHub.spawner_class = BaiSpawner
     c.JupyterHub.allow_named_servers = True
-    # A start waits for its turn in the runtime; the hub's own limit would answer 429 instead.
-    c.JupyterHub.concurrent_spawn_limit = 0
     # Sessions outlive the hub.
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.template_paths.insert(0, str(TEMPLATES))
@@ -44,16 +43,20 @@ def install(c: Any) -> BaiRuntime:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return runtime
-    runtime.opening = loop.create_task(_open(runtime))
+    runtime.keeping = loop.create_task(runtime.keep_in_step(_owners))
     return runtime
 
 
-async def _open(runtime: BaiRuntime) -> None:
-    while True:
-        try:
-            await runtime.open()
-        except EngineError as error:
-            runtime.log.warning("%s; trying again in %g s", error, ENGINE_PAUSE)
-            await asyncio.sleep(ENGINE_PAUSE)
-        else:
-            return
+def _owners() -> set[Key]:
+    """Users and servers that the hub knows as started, as their containers are named.
+
+    Asked from the database and not from the Spawner objects: the hub makes those only for
+    users who are about.
+    """
+    started = JupyterHub.instance().db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None))
+    return {_key(spawner) for spawner in started}
+
+
+def _key(spawner: orm.Spawner) -> Key:
+    user, server = (spawner.state or {}).get("key") or (spawner.user.name, spawner.name)
+    return user, server

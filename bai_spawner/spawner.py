@@ -9,6 +9,7 @@ runtime's, and the runtime's errors become JupyterHub's. These methods of
     options_from_form, …_from_query    carry what was asked; the query never launches
     run_pre_spawn_hook                 the one validator, and the reservation
     start, stop, poll, get_url         through the runtime
+    will_resume                        never: a session's token ends with it
     create_object                      refused: no user text passes through str.format
     progress                           real steps
     get_env                            platform variables alone
@@ -34,9 +35,10 @@ from traitlets import Float, Int, default
 
 from bai_spawner import names
 from bai_spawner.container import ContainerSpec, Placing, build_spec
-from bai_spawner.errors import EngineAway, EngineError, Problem, Refused
+from bai_spawner.errors import EngineError, Problem, Refused
 from bai_spawner.folders import FolderMount
 from bai_spawner.form.render import FolderChoice, render_form
+from bai_spawner.lifecycle import Key, Pull, Start
 from bai_spawner.options import FormRequest, from_form
 from bai_spawner.policy import Subject
 from bai_spawner.refusal import LaunchError, failed, refused
@@ -66,6 +68,13 @@ class _Attempt:
     request: FormRequest
     problems: tuple[Problem, ...] = field(default=())
 
+
+_PULL: dict[str, Pull] = {
+    "never": "never",
+    "skip": "never",
+    "ifnotpresent": "missing",
+    "always": "always",
+}
 
 _attempt: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
 
@@ -110,6 +119,8 @@ class BaiSpawner(DockerSpawner):
         self._progress = Progress()
         self._shown_on_page = False
         super().__init__(*args, **kwargs)
+        # a user may be renamed while a session runs: what it was started under is kept
+        self._key: Key = (self.user.name, self.name) if self.user else ("", "")
 
     # ---- the runtime ------------------------------------------------------------
 
@@ -140,6 +151,19 @@ class BaiSpawner(DockerSpawner):
         """Nothing is fetched that the administrator did not put there: a name may be anybody's."""
         return "never"
 
+    @property
+    def _pull(self) -> Pull:
+        """When an image is fetched, in our words."""
+        return _PULL[self.pull_policy]
+
+    @property
+    def will_resume(self) -> bool:
+        """Never: a session's token and OAuth client end with it (S27).
+
+        DockerSpawner resumes containers that it does not remove; ours are made anew.
+        """
+        return False
+
     @default("network_name")
     def _default_network_name(self) -> str:
         return f"bai-{self.runtime.hub_id[:12]}"
@@ -158,7 +182,7 @@ class BaiSpawner(DockerSpawner):
 
     async def get_options_form(self) -> str:
         """The form, with the values and problems of the request that is being answered."""
-        offer = await self.runtime.offer(self.subject)
+        offer = await self.runtime.offer(self.subject, pull=self._pull != "never")
         attempt = _attempt.get()
         if self.name and not attempt:
             self._forget_later(FORGET_SECONDS)  # opening a form launches nothing
@@ -184,7 +208,11 @@ class BaiSpawner(DockerSpawner):
         return request.body
 
     def options_from_query(self, query_data: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-        """A link never launches (R15): refused, and the form is shown with the reason."""
+        """A link never launches (R15): refused, and the form is shown with the reason.
+
+        JupyterHub logs whatever is raised here with its traceback; there is no quieter way
+        to keep it from starting the server.
+        """
         del query_data
         told = "a link cannot launch a session; choose here and press LAUNCH"
         raise refused(Refused((Problem("link", told),)))
@@ -210,12 +238,17 @@ class BaiSpawner(DockerSpawner):
         except (Refused, EngineError) as error:
             self._shown_on_page = time.monotonic() - began > FORM_SECONDS
             raise self._refuse(error, attempt) from error
-        self._shown_on_page = True
         self._launch = launch
         self._accept(launch)
 
     def _asked_name(self) -> str:
-        """The session's name that came with the request; the server's own name is none (R4)."""
+        """The session's name that came with the request; the server's own name is none (R4).
+
+        A request for the default server has no place for a name: what the hub has there
+        was drawn.
+        """
+        if not self.name:
+            return ""
         asked = self.orm_spawner.display_name or ""
         return "" if asked == self.name else asked
 
@@ -234,9 +267,11 @@ class BaiSpawner(DockerSpawner):
         """Keep what was accepted: for the admin panel, and for the next start."""
         self._accepted = launch.options.to_json(launch.grant.profile)
         self._session = launch.grant.session
+        self._key = launch.key
         self.user_options = self._accepted
         self.orm_spawner.user_options = self._accepted
         self.orm_spawner.display_name = launch.grant.session
+        self.orm_spawner.state = self.get_state()
         self.user.db.commit()
 
     # ---- the session's life ---------------------------------------------------------
@@ -250,23 +285,24 @@ class BaiSpawner(DockerSpawner):
         launch = self._launch
         assert launch is not None  # noqa: S101 - the pre-spawn phase comes first
         self.image = launch.grant.image
-        self.object_name = names.container_name(
-            self.runtime.hub_id, launch.grant.user, launch.allocation.server
+        self.object_name = names.container_name(self.runtime.hub_id, *launch.key)
+        start = Start(
+            key=launch.key,
+            allocation=launch.allocation.id,
+            mounts=launch.mounts,
+            make_folders=launch.make_folders,
+            make_spec=lambda mounts: self._spec(launch, mounts),
+            port=self.port,
+            path=url_path_join(self.server.base_url, "api"),
+            seconds=self._own_timeout(),
+            pull=self._pull,
         )
         try:
-            running = await self.runtime.launch(
-                launch,
-                lambda mounts: self._spec(launch, mounts),
-                port=self.port,
-                path=url_path_join(self.server.base_url, "api"),
-                seconds=self._own_timeout(),
-                pull=self.pull_policy in {"ifnotpresent", "always"},
-                report=self._progress.report,
-            )
+            running = await self.runtime.lifecycle.start(start, self._progress.report)
         except EngineError as error:
+            self._shown_on_page = True
             raise failed(error, secret=self.api_token) from error
         self.object_id = running.container
-        self._shown_on_page = False
         return f"http://{running.address}:{self.port}"
 
     def _own_timeout(self) -> float:
@@ -296,9 +332,7 @@ class BaiSpawner(DockerSpawner):
 
     async def stop(self, now: bool = False) -> None:
         """End the session. Ended or gone already is success."""
-        grace = 0 if now else self.stop_timeout
-        container = self.object_id or self.object_name
-        await self.runtime.end(self.user.name, self.name, container, grace=grace)
+        await self.runtime.lifecycle.end(self._key, grace=0 if now else self.stop_timeout)
         self.object_id = ""
 
     async def poll(self) -> int | None:
@@ -308,12 +342,10 @@ class BaiSpawner(DockerSpawner):
         if not self.object_id:
             return 0
         try:
-            state = await self.runtime.find(self.object_id)
-        except EngineAway:
-            return None  # unknown is not stopped
+            state = await self.runtime.lifecycle.find(self.object_id)
         except EngineError as error:
             self.log.warning("Cannot look at %s: %s", self._log_name, error)
-            return None
+            return None  # unknown is not stopped
         if state is None:
             return 0
         return None if state.running else state.exit_code
@@ -325,9 +357,10 @@ class BaiSpawner(DockerSpawner):
         """
         while True:
             try:
-                state = await self.runtime.find(self.object_id)
+                state = await self.runtime.lifecycle.find(self.object_id)
                 break
-            except EngineAway:
+            except EngineError as error:
+                self.log.warning("Cannot look at %s: %s", self._log_name, error)
                 await asyncio.sleep(ENGINE_PAUSE)
         if state and state.address:
             return f"http://{state.address}:{self.port}"
@@ -344,7 +377,7 @@ class BaiSpawner(DockerSpawner):
 
     async def run_post_stop_hook(self) -> None:
         """Give back what this server still holds, whatever way it ended, and forget it."""
-        await self.runtime.clear(self.user.name, self.name, seconds=CLEARING_SECONDS)
+        await self.runtime.clear(self._key, seconds=CLEARING_SECONDS)
         self._launch = None
         self._progress = Progress()
         await maybe_future(super().run_post_stop_hook())
@@ -358,6 +391,7 @@ class BaiSpawner(DockerSpawner):
         super().load_state(state)
         self._accepted = state.get("accepted")
         self._session = state.get("session", "")
+        self._key = tuple(state.get("key", self._key))
 
     def get_state(self) -> dict[str, Any]:
         """What `load_state` reads."""
@@ -365,6 +399,7 @@ class BaiSpawner(DockerSpawner):
         if self._accepted is not None:
             state["accepted"] = self._accepted
             state["session"] = self._session
+            state["key"] = list(self._key)
         return state
 
     def _forget_later(self, seconds: float) -> None:

@@ -42,9 +42,10 @@ class FakeEngine(Engine):
         await self._enter("info")
         return EngineInfo(cpu=4, memory=8 * 1024**3, version="fake")
 
-    async def images(self) -> frozenset[str]:
-        await self._enter("images")
-        return frozenset()
+    async def has_image(self, image: str) -> bool:
+        del image
+        await self._enter("has_image")
+        return True
 
     async def pull(self, image: str) -> None:
         del image

@@ -11,7 +11,8 @@ exec(compile(shipped.read_text(), str(shipped), "exec"))
 
 runtime = BaiSpawner._runtime
 runtime.engine = FaultyEngine(Path(os.environ["BAI_STATE"]) / "faults")
-runtime.engine_timeout = 20
+runtime.reconcile_interval = 1
+runtime.stranger_grace = 2
 
 c = get_config()  # noqa: F821
 c.Spawner.poll_interval = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -234,3 +235,76 @@ def test_sessions_outlive_the_hub_with_their_shares(deployment: Deployment, user
     assert "2 in use + 2 asked > 3 allowed" in answer.json()["message"]
     user.stop("one")
     nothing_is_left(deployment, user)
+
+
+def test_a_hub_killed_after_it_let_go_of_a_server_ends_the_session_later(
+    deployment: Deployment, user: Visitor, faults: Callable[..., None]
+) -> None:
+    user.start("one", ALL)
+    for verb in ("stop", "remove"):
+        faults(verb, error="device or resource busy")
+    user.api("DELETE", f"/users/{user.user}/servers/one")
+    assert eventually(lambda: "one" not in user.servers())
+    assert len(mine(deployment, user)) == 1
+    deployment.stop(signal.SIGKILL)
+    for fault in (deployment.state / "faults").glob("*"):
+        fault.unlink()
+    deployment.start()
+    assert eventually(lambda: not mine(deployment, user), seconds=20)
+    nothing_is_left(deployment, user)
+
+
+@pytest.mark.parametrize("verb", ["create", "start", "inspect"])
+def test_a_hub_killed_in_the_middle_of_a_start_leaves_nothing_behind(
+    deployment: Deployment,
+    user: Visitor,
+    faults: Callable[..., None],
+    background: concurrent.futures.ThreadPoolExecutor,
+    verb: str,
+) -> None:
+    faults(verb, after=30)
+    starting = background.submit(user.start, "one", ALL)
+    assert eventually(lambda: mine(deployment, user))
+    deployment.stop(signal.SIGKILL)
+    (deployment.state / "faults" / verb).unlink()
+    deployment.start()
+    assert starting.exception() or not starting.result().is_success
+    assert eventually(lambda: not mine(deployment, user), seconds=20)
+    nothing_is_left(deployment, user)
+
+
+def test_an_error_of_the_engine_does_not_keep_the_hub_from_starting(
+    deployment: Deployment, user: Visitor, faults: Callable[..., None]
+) -> None:
+    user.start("one", ALL)
+    deployment.stop()
+    faults("inspect", error="500: database is locked")
+    deployment.start()
+    assert not user.servers()["one"]["ready"]
+    (deployment.state / "faults" / "inspect").unlink()
+    assert user.ready("one", seconds=30)
+
+
+def test_a_users_session_survives_their_renaming_and_ends_with_its_share(
+    deployment: Deployment, user: Visitor, admin: Visitor
+) -> None:
+    user.start("one", ALL)
+    renamed = f"{user.user}renamed"
+    assert admin.api("PATCH", f"/users/{user.user}", json={"name": renamed}).is_success
+    assert admin.api("DELETE", f"/users/{renamed}/servers/one").is_success
+    assert eventually(lambda: not mine(deployment, user), seconds=15)
+    assert admin.api("PATCH", f"/users/{renamed}", json={"name": user.user}).is_success
+    nothing_is_left(deployment, user)
+
+
+def test_a_stopped_start_is_forgotten_like_an_ended_session(
+    deployment: Deployment,
+    user: Visitor,
+    faults: Callable[..., None],
+    background: concurrent.futures.ThreadPoolExecutor,
+) -> None:
+    faults("start", delay=3)
+    background.submit(user.start, "one", ALL)
+    assert eventually(lambda: mine(deployment, user))
+    user.api("DELETE", f"/users/{user.user}/servers/one")
+    assert eventually(lambda: "one" not in user.servers(), seconds=3)

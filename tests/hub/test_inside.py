@@ -50,6 +50,18 @@ class Session:
         raw = self.run("cat", f"/proc/{pid}/environ")
         return dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)
 
+    def environ_of(self, needle: str) -> dict[str, str]:
+        """The environment of a program that the user's variables have reached, if there is one.
+
+        A shell that starts has children which are gone before they can be looked at.
+        """
+        for pid in self.processes(needle):
+            result = self.container.exec_run(["cat", f"/proc/{pid}/environ"])
+            found = dict(i.split("=", 1) for i in result.output.decode().split("\0") if "=" in i)
+            if result.exit_code == 0 and "BRACES" in found:
+                return found
+        return {}
+
     def run(self, *command: str) -> str:
         result = self.container.exec_run(list(command))
         assert result.exit_code == 0, result.output
@@ -80,11 +92,9 @@ def test_a_users_variables_reach_kernels_and_terminals_literally_and_nothing_els
         assert server.get(name) != value, name
 
     assert session.http.post("/api/kernels", json={}).status_code == 201
-    kernel = eventually(lambda: session.processes("ipykernel_launcher"))
     assert session.http.post("/api/terminals", json={}).status_code == 200
-    shell = eventually(lambda: session.processes("/bin/bash"))
-    for pid in (kernel[-1], shell[-1]):
-        found = session.environ(pid)
+    for command in ("ipykernel_launcher", "/bin/bash"):
+        found = eventually(lambda command=command: session.environ_of(command))
         assert {name: found.get(name) for name in LITERAL} == LITERAL
         assert found["HOME"] == "/home/work"
         told = platform(found)
@@ -124,3 +134,24 @@ def test_another_user_is_not_let_into_a_session(deployment: Deployment, session:
         path = session.http.base_url.path
         answer = stranger.http.get(f"{path}api/kernels")
         assert answer.status_code in (403, 404)
+
+
+def test_a_sessions_token_opens_that_session_alone_and_dies_with_it(
+    deployment: Deployment, user: Visitor
+) -> None:
+    def token() -> str:
+        environ = deployment.container(user.user, "one").attrs["Config"]["Env"]
+        return str(next(e for e in environ if e.startswith("JUPYTERHUB_API_TOKEN=")))[21:]
+
+    def allowed(path: str, token: str) -> int:
+        headers = {"Authorization": f"token {token}"}
+        return httpx.get(f"{deployment.url}{path}", headers=headers).status_code
+
+    user.start("one", {})
+    first = token()
+    assert allowed("/hub/api/user", first) == 200
+    user.stop("one")
+    assert allowed("/hub/api/user", first) == 403
+    user.start("one", {})
+    assert token() != first
+    assert allowed(f"/user/{user.user}/one/api/contents", first) == 403

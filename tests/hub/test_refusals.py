@@ -205,8 +205,8 @@ def test_a_refusal_shows_on_the_form_with_the_values_kept(user: Visitor) -> None
     assert page.url.path.endswith("/one"), "the form posts to the same server again"
 
 
-def test_the_form_asks_before_a_session_without_a_folder(user: Visitor) -> None:
-    """`.local` is mounted automatically in this catalogue, which counts as mounted (R18)."""
+def test_a_folder_that_is_mounted_automatically_counts_as_mounted(user: Visitor) -> None:
+    """`.local` is, in this catalogue: the form does not ask (R18)."""
     page = user.post_form({"environment": "python"})
     assert page.url.path.startswith("/hub/spawn-pending/")
     assert user.ready("one")

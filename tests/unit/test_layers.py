@@ -15,7 +15,8 @@ CATALOG = BASE | {"catalog"}
 POLICY = CATALOG | {"options", "policy"}
 LEDGER = POLICY | {"gpu", "ledger"}
 CONTAINER = LEDGER | {"folders", "container"}
-RUNTIME = CONTAINER | {"engine", "records", "reconcile", "form", "steps", "runtime"}
+LIFECYCLE = CONTAINER | {"engine", "steps", "lifecycle"}
+RUNTIME = LIFECYCLE | {"records", "reconcile", "form", "runtime"}
 
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     # a module, what it may import of ours, and what of others beside the standard library
@@ -33,7 +34,8 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "reconcile": (BASE | {"engine", "ledger", "records"}, set()),
     "form": (POLICY, {"jinja2", "markupsafe"}),
     "steps": (BASE, set()),
-    "runtime": (RUNTIME, {"traitlets", "tornado", "prometheus_client"}),
+    "lifecycle": (LIFECYCLE, {"tornado"}),
+    "runtime": (RUNTIME, {"traitlets", "prometheus_client"}),
     "refusal": (BASE, {"jupyterhub", "markupsafe"}),
     "spawner": (
         RUNTIME | {"refusal"},

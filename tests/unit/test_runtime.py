@@ -23,9 +23,10 @@ from bai_spawner.errors import (
     StartFailed,
 )
 from bai_spawner.folders import FolderMount
+from bai_spawner.lifecycle import Running, Start
 from bai_spawner.options import from_form
 from bai_spawner.policy import Subject
-from bai_spawner.runtime import BaiRuntime, Launch, Running
+from bai_spawner.runtime import BaiRuntime, Launch
 from bai_spawner.steps import Step
 from tests.examples import SHIPPED_CATALOG
 from tests.fake_engine import FakeEngine
@@ -63,11 +64,11 @@ async def runtime(
     tmp_path: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[BaiRuntime]:
     """The runtime on a fake engine; it tries again at once."""
-    monkeypatch.setattr("bai_spawner.runtime.SHORT_PAUSE", 0.01)
+    monkeypatch.setattr("bai_spawner.lifecycle.SHORT_PAUSE", 0.01)
     made = BaiRuntime(catalog_file=str(SHIPPED_CATALOG), state_dir=str(tmp_path))
     made.engine = engine
     yield made
-    made._probe.close()
+    made.lifecycle.close()
 
 
 @pytest.fixture
@@ -81,24 +82,32 @@ def launch(runtime: BaiRuntime, port: int) -> Callable[..., Awaitable[Running]]:
     return start
 
 
-async def go(runtime: BaiRuntime, launch: Launch, **changed: Any) -> Running:
+async def go(
+    runtime: BaiRuntime,
+    launch: Launch,
+    *,
+    report: Callable[[Step], None] = lambda _: None,
+    **changed: Any,
+) -> Running:
     def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
         placing = Placing(hub=runtime.hub_id, network="none")
         return build_spec(launch.grant, launch.allocation, mounts, placing, environment={})
 
-    asked: dict[str, Any] = {
-        "path": "/api",
-        "seconds": 5,
-        "pull": False,
-        "report": lambda _: None,
-        **changed,
-    }
-    return await runtime.launch(launch, spec, **asked)
+    asked: dict[str, Any] = {"path": "/api", "seconds": 5, **changed}
+    start = Start(
+        key=launch.key,
+        allocation=launch.allocation.id,
+        mounts=launch.mounts,
+        make_folders=launch.make_folders,
+        make_spec=spec,
+        **asked,
+    )
+    return await runtime.lifecycle.start(start, report)
 
 
 async def settled(runtime: BaiRuntime) -> None:
     """Until nothing is being cleared any more."""
-    await asyncio.wait_for(runtime.clear("alice", "one"), 5)
+    await asyncio.wait_for(runtime.clear(("alice", "one")), 5)
 
 
 async def test_a_session_that_answers_holds_its_share(
@@ -217,17 +226,17 @@ async def test_a_missing_image_is_refused_at_once_and_pulled_only_when_allowed(
         await launch()
     assert "pull" not in engine.calls
     with pytest.raises(ImageMissing):
-        await launch(pull=True)
+        await launch(pull="missing")
     assert engine.calls.count("pull") == 1
 
 
 async def test_ending_twice_or_what_is_gone_succeeds_and_gives_back_once(
     runtime: BaiRuntime, launch: Callable[..., Awaitable[Running]]
 ) -> None:
-    running = await launch()
+    await launch()
     for _ in range(2):
-        await runtime.end("alice", "one", running.container, grace=0)
-    await runtime.end("alice", "never", "no-such-container", grace=0)
+        await runtime.lifecycle.end(("alice", "one"), grace=0)
+    await runtime.lifecycle.end(("alice", "never"), grace=0)
     assert len(runtime.ledger) == 0
     runtime.ledger.audit()
 
@@ -235,10 +244,10 @@ async def test_ending_twice_or_what_is_gone_succeeds_and_gives_back_once(
 async def test_an_end_while_the_engine_is_away_is_finished_when_it_is_back(
     runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
 ) -> None:
-    running = await launch()
+    await launch()
     for verb in ("stop", "remove", "inspect"):
         engine.fail[verb] = EngineAway("away")
-    ending = asyncio.create_task(runtime.end("alice", "one", running.container, grace=0))
+    ending = asyncio.create_task(runtime.lifecycle.end(("alice", "one"), grace=0))
     await asyncio.sleep(0.1)
     assert runtime.ledger.usage("alice").sessions == 1
     engine.fail.clear()
@@ -260,11 +269,11 @@ async def test_after_a_restart_the_ledger_equals_the_labels(
     fresh.engine = engine
     await fresh.open()
     assert [a.server for a in fresh.ledger] == ["one"], "an exited container holds nothing"
-    await fresh.clear("alice", "two")
+    await fresh.clear(("alice", "two"))
     assert exited.container not in engine.containers, "and is removed"
     used = fresh.ledger.usage("alice")
     assert (used.sessions, used.cpu, used.memory) == (1, 2, 4 * 1024**3)
-    fresh._probe.close()
+    fresh.lifecycle.close()
 
 
 async def test_an_engine_that_is_away_when_the_hub_starts_is_asked_again(
@@ -318,3 +327,111 @@ async def test_a_session_without_a_folder_must_be_accepted_on_the_form(
     form = from_form({"environment": ["python"], "alone": ["on"]})
     admitted = await runtime.admit(ALICE, "one", body=form.body, session="", form=form)
     assert admitted.mounts == ()
+
+
+async def test_a_start_waits_for_the_rest_of_the_last_session_and_is_refused_if_that_stays(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else what clears up the old one would find the new one under its name, and end it."""
+    monkeypatch.setattr("bai_spawner.runtime.CLEAR_SECONDS", 0.05)
+    await launch()
+    engine.fail["remove"] = EngineError("device or resource busy")
+    await runtime.clear(("alice", "one"), seconds=0)
+    with pytest.raises(Refused, match="still being removed"):
+        await launch()
+    engine.fail.clear()
+    await settled(runtime)
+    running = await launch()
+    await asyncio.sleep(0.1)
+    assert engine.containers[running.container].running
+
+
+async def test_a_create_whose_answer_was_missed_is_looked_for(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    launch: Callable[..., Awaitable[Running]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bai_spawner.lifecycle.SETTLE_SECONDS", 0.3)
+    late: list[asyncio.Task[str]] = []
+    create = engine.create
+
+    async def times_out(spec: ContainerSpec) -> str:
+        async def later() -> str:
+            await asyncio.sleep(0.1)
+            return await create(spec)
+
+        late.append(asyncio.create_task(later()))
+        raise EngineAway("read timed out")
+
+    monkeypatch.setattr(engine, "create", times_out)
+    with pytest.raises(EngineAway):
+        await launch()
+    await asyncio.sleep(0.15)
+    assert len(runtime.ledger) == 1, "it may still come"
+    await settled(runtime)
+    assert late[0].done()
+    assert engine.containers == {}
+    assert len(runtime.ledger) == 0
+
+
+async def test_a_start_that_is_cancelled_while_its_image_is_fetched_holds_nothing(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    engine.fail["create"] = ImageMissing("image 'x' is not on the engine")
+    engine.hold["pull"] = asyncio.Event()
+    starting = asyncio.create_task(launch(pull="missing"))
+    while "pull" not in engine.calls:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await settled(runtime)
+    assert len(runtime.ledger) == 0
+    assert engine.calls.count("create") == 1
+
+
+async def test_a_server_that_accepts_and_does_not_answer_does_not_outlast_the_deadline(
+    launch: Callable[..., Awaitable[Running]],
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(StartFailed, match="did not answer in time"):
+        await launch(port=port, seconds=0.5)
+    assert loop.time() - began < 3, "and not the five seconds that one question may take"
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_session_that_no_server_leads_to_is_ended_after_its_grace(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    owned = await launch("owned", body={})
+    stranger = await launch("stranger", body={})
+    runtime.reconcile_interval, runtime.stranger_grace = 0.1, 0.3
+    keeping = asyncio.create_task(runtime.keep_in_step(lambda: {("alice", "owned")}))
+    await asyncio.sleep(0.15)
+    assert stranger.container in engine.containers
+    await asyncio.sleep(0.5)
+    assert set(engine.containers) == {owned.container}
+    assert runtime.ledger.usage("alice").sessions == 1
+    keeping.cancel()
+
+
+async def test_a_start_under_way_is_no_stranger(runtime: BaiRuntime, engine: FakeEngine) -> None:
+    """Its allocation is not confirmed, and its container comes when it comes."""
+    runtime.reconcile_interval, runtime.stranger_grace = 0.1, 0
+    await runtime.admit(ALICE, "one", body=BODY, session="")
+    keeping = asyncio.create_task(runtime.keep_in_step(set))
+    await asyncio.sleep(0.35)
+    assert len(runtime.ledger) == 1
+    keeping.cancel()

@@ -1,0 +1,328 @@
+"""The life of a session's container: made, answering, ended, and got rid of.
+
+Whatever happens on the way, a share comes back exactly once and only after the
+container is gone: a start that failed or was cancelled, and an end that the engine
+did not carry out, are handed to `Lifecycle.discard`, which outlives the request.
+Nothing here raises for what is already so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from logging import Logger
+from typing import Literal
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+
+from bai_spawner import labels
+from bai_spawner.container import ContainerSpec
+from bai_spawner.engine import ContainerState, Engine
+from bai_spawner.errors import (
+    BaiError,
+    EngineAway,
+    EngineError,
+    ImageMissing,
+    Reason,
+    StartFailed,
+)
+from bai_spawner.folders import FolderMount, FolderStore
+from bai_spawner.ledger import Ledger
+from bai_spawner.names import container_name
+from bai_spawner.steps import Step
+
+LOG_LINES = 50
+LOOK_EVERY = 0.5
+"""Seconds between two looks at a container that does not answer yet."""
+SHORT_PAUSE, LONG_PAUSE = 0.2, 30.0
+"""Seconds before the first and, at most, before a later attempt to remove a container."""
+SETTLE_SECONDS = 10.0
+"""How long a create whose outcome is not known is looked for after its answer was missed."""
+END_SECONDS = 5.0
+"""How long the end of a session waits for its container to be gone; the work goes on."""
+ANSWER_SECONDS = 5.0
+"""The longest that one question whether a session answers may take."""
+
+Key = tuple[str, str]
+"""A user and one of the user's servers: what a container is named after."""
+Pull = Literal["never", "missing", "always"]
+Report = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A session that answers."""
+
+    container: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How to start a session, and how to know that it answers.
+
+    Args:
+        key: whose it is.
+        allocation: what it holds.
+        mounts: its folders, before they are made.
+        make_folders: whether the folders that everybody has are made too.
+        make_spec: the container, once the folders are there.
+        port: where it listens.
+        path: what is asked until it answers.
+        seconds: how long all of it may take.
+        pull: whether the image may be fetched.
+    """
+
+    key: Key
+    allocation: str
+    mounts: tuple[FolderMount, ...]
+    make_folders: bool
+    make_spec: Callable[[tuple[FolderMount, ...]], ContainerSpec]
+    port: int
+    path: str
+    seconds: float
+    pull: Pull = "never"
+
+
+class Lifecycle:
+    """Makes and ends the containers of one deployment.
+
+    Args:
+        engine: where they run.
+        folders: what they mount.
+        hub: the deployment's identity.
+        ledger: gives the books, once the engine could be asked what runs.
+        log: where what cannot be done yet is said.
+        probe_interval: seconds between two questions whether a session answers.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        folders: FolderStore,
+        hub: str,
+        ledger: Callable[[], Awaitable[Ledger]],
+        log: Logger,
+        *,
+        probe_interval: float = 0.03,
+    ) -> None:
+        self._engine = engine
+        self._folders = folders
+        self._hub = hub
+        self._ledger = ledger
+        self._log = log
+        self._probe_interval = probe_interval
+        self._probe = AsyncHTTPClient(force_instance=True, max_clients=1000)
+        self._endings: dict[Key, asyncio.Task[None]] = {}
+
+    def close(self) -> None:
+        """Close the connections of the probe."""
+        self._probe.close()
+
+    def is_ending(self, key: Key) -> bool:
+        """Whether something of this server is still being got rid of."""
+        return key in self._endings
+
+    # ---- start ------------------------------------------------------------------
+
+    async def start(self, start: Start, report: Report) -> Running:
+        """Make a session; return when it answers.
+
+        Raises:
+            StartFailed: it did not become a session in time; with the container's last words.
+            EngineError: the engine refused, or is away.
+
+        Whatever is raised, a cancellation included, what was made is removed and what was
+        reserved is given back, in the background where it takes long.
+        """
+        deadline = time.monotonic() + start.seconds
+        creating: list[asyncio.Future[str]] = []
+        try:
+            return await self._start(start, report, deadline, creating)
+        except BaseException as error:
+            log = ""
+            try:
+                if isinstance(error, BaiError):
+                    log = await self._last_words(creating)
+            finally:
+                self.discard(start.key, creating)
+            if isinstance(error, BaiError):
+                raise _failure(error, log) from error
+            raise
+
+    async def _start(
+        self,
+        start: Start,
+        report: Report,
+        deadline: float,
+        creating: list[asyncio.Future[str]],
+    ) -> Running:
+        report(Step.CHECKING)
+        mounts = await asyncio.to_thread(
+            self._folders.prepare, start.key[0], start.mounts, defaults=start.make_folders
+        )
+        spec = start.make_spec(mounts)
+        if start.pull == "always":
+            report(Step.IMAGE)
+            await self._engine.pull(spec.image)
+        report(Step.CREATING)
+        try:
+            container = await self._create(spec, creating)
+        except ImageMissing:
+            if start.pull != "missing":
+                raise
+            report(Step.IMAGE)
+            await self._engine.pull(spec.image)
+            container = await self._create(spec, creating)
+        (await self._ledger()).confirm(start.allocation)
+        report(Step.STARTING)
+        await self._engine.start(container)
+        await asyncio.to_thread(self._folders.verify, mounts)
+        report(Step.ANSWERING)
+        address = await self._answer(container, start, deadline)
+        return Running(container, address)
+
+    async def _create(self, spec: ContainerSpec, creating: list[asyncio.Future[str]]) -> str:
+        """Create the container.
+
+        A create that was asked for happens, and must be known of: a cancellation does not
+        stop it, and whoever cleans up finds it in ``creating``.
+        """
+        creating.append(asyncio.ensure_future(self._engine.create(spec)))
+        return await asyncio.shield(creating[-1])
+
+    async def _answer(self, container: str, start: Start, deadline: float) -> str:
+        """Ask until the session answers; its address. Look at the container now and then."""
+        state = await self._alive(container)
+        look = time.monotonic() + LOOK_EVERY
+        url = f"http://{state.address}:{start.port}{start.path}"
+        while not await self._answers(url, deadline - time.monotonic()):
+            now = time.monotonic()
+            if now > deadline:
+                raise StartFailed("the session did not answer in time", reason=Reason.TIMEOUT)
+            if now > look:
+                state = await self._alive(container)
+                look = now + LOOK_EVERY
+            await asyncio.sleep(self._probe_interval)
+        return state.address
+
+    async def _answers(self, url: str, seconds: float) -> bool:
+        """Whether anything but an error of the server answers."""
+        timeout = max(self._probe_interval, min(ANSWER_SECONDS, seconds))
+        try:
+            await self._probe.fetch(
+                url,
+                follow_redirects=False,
+                connect_timeout=min(1, timeout),
+                request_timeout=timeout,
+            )
+        except HTTPClientError as error:
+            return 300 <= error.code < 500  # noqa: PLR2004 - a redirect or a refusal is an answer
+        except OSError:
+            return False
+        return True
+
+    async def _alive(self, container: str) -> ContainerState:
+        """The container's state.
+
+        Raises:
+            StartFailed: it does not run.
+        """
+        state = await self._engine.inspect(container)
+        if state is None:
+            raise StartFailed("the container was removed while it started")
+        if not state.running:
+            raise StartFailed(_death(state))
+        return state
+
+    async def _last_words(self, creating: list[asyncio.Future[str]]) -> str:
+        """The end of a failed container's log; empty when there is none to be had."""
+        made = [c.result() for c in creating if c.done() and not c.exception()]
+        try:
+            return await self._engine.logs(made[-1], LOG_LINES) if made else ""
+        except EngineError:
+            return ""
+
+    # ---- end --------------------------------------------------------------------
+
+    async def end(self, key: Key, *, grace: int) -> None:
+        """Stop a session and remove its container; ended or gone already is success.
+
+        When the engine does not do it now, it is done in the background: the share stays
+        held until the container is gone.
+        """
+        try:
+            if state := await self.find(container_name(self._hub, *key)):
+                await self._engine.stop(state.id, grace)
+        except EngineError as error:
+            self._log.warning("Cannot stop %s, removing it: %s", key, error)
+        self.discard(key)
+        await self.wait(key, seconds=END_SECONDS)
+
+    def discard(self, key: Key, creating: list[asyncio.Future[str]] | None = None) -> None:
+        """Remove a server's container and give back its share, however long it takes.
+
+        ``creating`` are creates that may still be under way; what they make is removed too.
+        """
+        if key in self._endings:
+            return
+        task = asyncio.create_task(self._discard(key, creating or []))
+        self._endings[key] = task
+        task.add_done_callback(lambda _: self._endings.pop(key, None))
+
+    async def wait(self, key: Key, *, seconds: float | None = None) -> None:
+        """Wait until nothing of a server is left; ``seconds`` bounds the waiting, not the work."""
+        if task := self._endings.get(key):
+            await asyncio.wait([task], timeout=seconds)
+
+    async def _discard(self, key: Key, creating: list[asyncio.Future[str]]) -> None:
+        settled = time.monotonic()
+        if creating:
+            await asyncio.wait(creating)
+            if any(isinstance(c.exception(), EngineAway) for c in creating if not c.cancelled()):
+                settled += SETTLE_SECONDS
+        pause = SHORT_PAUSE
+        while not await self._removed(key) or time.monotonic() < settled:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONG_PAUSE)
+        ledger = await self._ledger()
+        while held := ledger.of_server(*key):
+            ledger.release(held.id)
+
+    async def _removed(self, key: Key) -> bool:
+        """Remove the container of a server; whether it is known to be gone."""
+        try:
+            await self._ledger()
+            if state := await self.find(container_name(self._hub, *key)):
+                await self._engine.remove(state.id)
+        except EngineError as error:
+            self._log.warning("Cannot remove the container of %s yet: %s", key, error)
+            return False
+        except Exception:  # noqa: BLE001 - a share must not stay held because of a mistake of ours
+            self._log.exception("Cannot remove the container of %s yet", key)
+            return False
+        return True
+
+    async def find(self, container: str) -> ContainerState | None:
+        """A container of this deployment by name or id; another's counts as none."""
+        state = await self._engine.inspect(container)
+        return state if state and state.labels.get(labels.HUB) == self._hub else None
+
+
+def _death(state: ContainerState) -> str:
+    """Why a container that does not run ended, in words."""
+    if state.oom_killed:
+        return "the session needed more memory than it was granted and was killed while starting"
+    if state.error:
+        return f"the engine could not start it: {' '.join(state.error.split())[:300]}"
+    return f"the session ended by itself while starting (exit code {state.exit_code})"
+
+
+def _failure(error: BaiError, log: str) -> EngineError:
+    """What is raised to the spawner: with the container's last words where there are any."""
+    if isinstance(error, EngineAway | ImageMissing):
+        return error
+    reason = error.reason if isinstance(error, StartFailed) else Reason.START
+    return StartFailed(str(error), log=log, reason=reason)
