@@ -7,6 +7,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from sqlalchemy.orm import selectinload
 
 from bai_spawner.errors import BaiError
 from bai_spawner.form import TEMPLATES
@@ -53,7 +54,8 @@ def _owners() -> set[Key]:
     Asked from the database and not from the Spawner objects: the hub makes those only for
     users who are about.
     """
-    started = JupyterHub.instance().db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None))
+    query = JupyterHub.instance().db.query(orm.Spawner).options(selectinload(orm.Spawner.user))
+    started = query.filter(orm.Spawner.server_id.is_not(None))
     return {_key(spawner) for spawner in started}
 
 

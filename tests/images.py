@@ -9,7 +9,7 @@ import docker
 
 BASE = "bai-spawner/base:3.13"
 FAILING = {
-    "bai-test/never:1": ["sleep", "1000"],
+    "bai-test/never:1": ["sh", "-c", "echo still thinking; exec sleep 1000"],
     "bai-test/dies:1": ["sh", "-c", "echo 'last words <b>bold</b>'; exit 3"],
 }
 

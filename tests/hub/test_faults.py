@@ -98,7 +98,9 @@ def test_a_start_that_takes_too_long_is_ended_and_says_so(deployment: Deployment
     with deployment.login("hurried") as hurried:
         answer = hurried.start("one", {"environment": "never"})
         assert answer.status_code == 500
-        assert answer.json()["message"].startswith("the session did not answer in time")
+        assert answer.json()["message"] == (
+            "the session did not answer in time\nThe end of its log:\nstill thinking"
+        )
         nothing_is_left(deployment, hurried)
         hurried.stop_all()
 

@@ -122,6 +122,8 @@ def test_siblings_do_not_reach_each_other(
     sibling = deployment.container(user.user, "two")
     sibling.reload()
     address = sibling.attrs["NetworkSettings"]["Networks"][deployment.network]["IPAddress"]
+    reached = httpx.get(f"http://{address}:8888/user/{user.user}/two/api")
+    assert reached.status_code == 200, "the hub's host does reach it"
     probe = (
         "import socket,sys\n"
         f"s=socket.socket(); s.settimeout(2); sys.exit(s.connect_ex(('{address}', 8888)) == 0)"

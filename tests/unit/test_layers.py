@@ -41,7 +41,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         RUNTIME | {"refusal"},
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
-    "hub": (RUNTIME | {"refusal", "spawner"}, {"jupyterhub", "traitlets"}),
+    "hub": (RUNTIME | {"refusal", "spawner"}, {"jupyterhub", "sqlalchemy", "traitlets"}),
     "service": (POLICY | {"records"}, {"jupyterhub.services", "tornado", "jinja2", "traitlets"}),
     "server_extension": (
         set(),
