@@ -111,6 +111,9 @@ class BaiSpawner(DockerSpawner):
     )
 
     _runtime: ClassVar[BaiRuntime | None] = None
+    _refills: ClassVar[dict[Key, FormRequest]] = {}
+    """Forms whose start failed after the hub had left the form, by user and server: the hub
+    makes a new Spawner to show the form again, and what was typed is not lost."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._launch: Launch | None = None
@@ -184,7 +187,8 @@ class BaiSpawner(DockerSpawner):
         """The form, with the values and problems of the request that is being answered."""
         offer = await self.runtime.offer(self.subject, pull=self._pull != "never")
         attempt = _attempt.get()
-        if self.name and not attempt:
+        refill = self._refills.get(self._key)
+        if self.name and not attempt and not refill:
             self._forget_later(FORGET_SECONDS)  # opening a form launches nothing
         return render_form(
             catalog=self.runtime.catalog,
@@ -193,7 +197,7 @@ class BaiSpawner(DockerSpawner):
             availability=offer.availability,
             folders=[FolderChoice(f.name, f.permission, f.automatic) for f in offer.folders],
             missing_images=offer.missing_images,
-            request=attempt.request if attempt else None,
+            request=attempt.request if attempt else refill,
             problems=(*offer.problems, *(attempt.problems if attempt else ())),
         )
 
@@ -227,6 +231,8 @@ class BaiSpawner(DockerSpawner):
         self._shown_on_page = False
         await maybe_future(super().run_pre_spawn_hook())
         attempt = _attempt.get()
+        if attempt:
+            self._refills[self.user.name, self.name] = attempt.request
         try:
             launch = await self.runtime.admit(
                 self.subject,
@@ -303,6 +309,7 @@ class BaiSpawner(DockerSpawner):
             self._shown_on_page = True
             raise failed(error, secret=self.api_token) from error
         self.object_id = running.container
+        self._refills.pop(launch.key, None)
         return f"http://{running.address}:{self.port}"
 
     def _own_timeout(self) -> float:
@@ -409,8 +416,10 @@ class BaiSpawner(DockerSpawner):
         """Remove the named server of a session that ended, or was never launched (R4)."""
         orm_spawner = self.user.orm_spawners.get(self.name)
         current = self.user.spawners.get(self.name)
-        if orm_spawner is None or orm_spawner.server or (current and current.active):
+        if (orm_spawner and orm_spawner.server) or (current and current.active):
             return
+        self._refills.pop((self.user.name, self.name), None)
         self.user.spawners.pop(self.name, None)
-        self.user.db.delete(orm_spawner)
-        self.user.db.commit()
+        if orm_spawner:
+            self.user.db.delete(orm_spawner)
+            self.user.db.commit()

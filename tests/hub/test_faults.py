@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -122,7 +123,8 @@ def test_a_late_failure_shows_on_the_pending_page_and_in_the_stream_escaped(
     deployment: Deployment, user: Visitor, faults: Callable[..., None]
 ) -> None:
     faults("start", delay=2)
-    page = user.post_form({"environment": "dies", "mount:data": "rw"})
+    fields = {"environment": "dies", "mount:data": "rw", "env": "KEPT=as typed", "cpu": "2"}
+    page = user.post_form(fields)
     assert page.url.path == f"/hub/spawn-pending/{user.user}/one"
     stream = user.api("GET", f"/users/{user.user}/servers/one/progress").text
     last = json.loads(stream.strip().splitlines()[-1].removeprefix("data: "))
@@ -131,6 +133,11 @@ def test_a_late_failure_shows_on_the_pending_page_and_in_the_stream_escaped(
     page = user.http.get(page.url.path)
     assert "exit code 3" in page.text
     assert "last words &lt;b&gt;bold&lt;/b&gt;" in page.text
+    back = re.search(r'id="bai-again" href="([^"]+)"', page.text)
+    assert back
+    form = user.http.get(back[1]).text
+    assert "KEPT=as typed" in form
+    assert re.search(r'name="cpu"[^>]*value="2"', form)
     assert eventually(lambda: "one" not in user.servers(), seconds=8), "forgotten in the end"
 
 
