@@ -33,8 +33,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         made.clean()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ended with the module: while Playwright's loop runs, no asynchronous test can."""
     path = os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium")
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=path, args=FLAGS)
