@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 from bai_spawner import names, units
 from bai_spawner import policy as rules
@@ -25,7 +27,7 @@ def element_id(name: str) -> str:
     return f"bai-{name.replace(':', '-')}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what many sections ask for is found once and kept
 class Page:
     """Turns what is known into the page's values, section by section."""
 
@@ -69,32 +71,32 @@ class Page:
 
     # what is offered, and which of it is chosen
 
-    @property
+    @cached_property
     def _environments(self) -> Mapping[str, Environment]:
         return rules.environments(self.room.catalog, self.room.policy)
 
-    @property
+    @cached_property
     def _groups(self) -> tuple[str, ...]:
         return rules.groups(self.room.catalog, self.room.policy)
 
-    @property
+    @cached_property
     def _presets(self) -> tuple[str, ...]:
         """Those that are offered in a group that the user may use, in the catalogue's order."""
         catalog, policy = self.room.catalog, self.room.policy
         offered = {key for g in self._groups for key in rules.presets(catalog, policy, g)}
         return tuple(key for key in catalog.presets if key in offered)
 
-    @property
+    @cached_property
     def _environment(self) -> str:
         offered = tuple(self._environments)
-        ready = [key for key in offered if self._installed(key)]
-        return self.answers.choice("environment", offered, next(iter([*ready, *offered]), ""))
+        ready = (key for key in offered if self._installed(key))
+        return self.answers.choice("environment", offered, next(chain(ready, offered), ""))
 
-    @property
+    @cached_property
     def _group_chosen(self) -> str:
         return self.answers.choice("resource_group", self._groups, next(iter(self._groups), ""))
 
-    @property
+    @cached_property
     def _preset_chosen(self) -> str:
         if self.answers.request:
             return self.answers.choice("preset", self._presets, CUSTOM)

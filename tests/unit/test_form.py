@@ -807,7 +807,7 @@ async def test_the_pending_page_stops_the_server_that_it_shows() -> None:
     assert (data["data-user"], data["data-server-name"]) == ("bob/x", "s1")
     assert f"Starting {HOSTILE}" in found.texts["bai-heading"]
     links = {e["href"] for e in found.elements if e.get("href")}
-    assert {"/hub/home", "/hub/spawn/bob%2Fx/sfresh"} <= links
+    assert {"/hub/home", "/hub/spawn/bob%2Fx/s1"} <= links
 
 
 async def test_home_lists_active_sessions_alone_with_what_can_be_done() -> None:
@@ -852,7 +852,7 @@ async def test_home_works_with_a_name_as_well_as_with_a_source_of_names() -> Non
         ({}, "No reason was given"),
     ],
 )
-async def test_a_failed_start_says_why_and_leads_back_to_a_new_form(
+async def test_a_failed_start_says_why_and_leads_back_to_its_form(
     given: dict[str, str], said: str
 ) -> None:
     found = await hub_page(
@@ -860,7 +860,7 @@ async def test_a_failed_start_says_why_and_leads_back_to_a_new_form(
     )
     assert "The session did not start" in found.text
     assert said in found.text
-    assert "/hub/spawn/alice/sfresh" in [e.get("href") for e in found.elements]
+    assert "/hub/spawn/alice/s1" in [e.get("href") for e in found.elements]
 
 
 @pytest.mark.parametrize("name", ["spawn.html", "spawn_pending.html", "home.html"])
