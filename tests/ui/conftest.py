@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.deployment import ADMIN_PASSWORD, USER_PASSWORD, Deployment
+from tests.deployment import ADMIN_PASSWORD, REPO, USER_PASSWORD, Deployment
 
 FLAGS = [
     "--no-sandbox",
@@ -24,8 +24,9 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The shipped configuration and catalogue, as they are."""
-    made = Deployment(tmp_path_factory.mktemp("hub"))
+    """The shipped configuration and catalogue, on an engine that can be slowed down."""
+    config = REPO / "tests/hub/config.py"
+    made = Deployment(tmp_path_factory.mktemp("hub"), config=config)
     try:
         made.start()
         yield made

@@ -40,8 +40,9 @@ def run_cell(page: Page) -> str:
     """Open a notebook in JupyterLab, run the cell, and read what it printed."""
     page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
     editor = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-    editor.click()
-    page.keyboard.insert_text(CELL)
+    expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=30_000)
+    editor.fill(CELL)
+    expect(editor).to_contain_text("kept.txt")
     page.keyboard.press("Shift+Enter")
     output = page.locator(".jp-OutputArea-output").first
     expect(output).to_contain_text("file:", timeout=30_000)
@@ -58,10 +59,10 @@ def test_launch_work_stop_and_find_the_folder_again(
     launch(page, "experiment")
     shots(page, "form")
     page.get_by_role("button", name="LAUNCH").click()
-    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/alice/"))
+    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/alice/"), wait_until="commit")
     if "spawn-pending" in page.url:
         shots(page, "pending")
-    page.wait_for_url(re.compile("/user/alice/.*/lab"), timeout=60_000)
+    page.wait_for_url(re.compile("/user/alice/.*/lab"), timeout=60_000, wait_until="commit")
     notes.write_text("written before")
     page.locator(".jp-Launcher").wait_for(timeout=60_000)
     printed = run_cell(page)
@@ -80,7 +81,7 @@ def test_launch_work_stop_and_find_the_folder_again(
     page.goto(f"{deployment.url}/hub/home")
     launch(page, "again")
     page.get_by_role("button", name="LAUNCH").click()
-    page.wait_for_url(re.compile("/user/alice/.*/lab"), timeout=60_000)
+    page.wait_for_url(re.compile("/user/alice/.*/lab"), timeout=60_000, wait_until="commit")
     (container,) = deployment.containers()
     listed = container.exec_run(["ls", "/home/work", "/home/work/data"]).output.decode()
     assert "kept.txt" in listed
@@ -114,7 +115,7 @@ def test_the_form_launches_without_javascript(
     page = login("carol", java_script_enabled=False)
     page.get_by_role("link", name="START").click()
     page.get_by_role("button", name="LAUNCH").click()
-    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/carol/"))
+    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/carol/"), wait_until="commit")
     visitor = deployment.login("carol")
     (server,) = visitor.servers()
     assert visitor.ready(server)
@@ -142,10 +143,13 @@ def test_stop_on_the_pending_page_stops_that_session(
 ) -> None:
     page = login("erin")
     launch(page, "stopme")
+    slow = deployment.state / "faults" / "start"
+    slow.write_text('{"delay": 5}')
     page.get_by_role("button", name="LAUNCH").click()
-    page.wait_for_url("**/hub/spawn-pending/**")
+    page.wait_for_url("**/hub/spawn-pending/**", wait_until="commit")
     page.get_by_role("button", name="Stop").click()
     page.wait_for_url("**/hub/home", timeout=30_000)
+    slow.unlink()
     assert eventually(lambda: not deployment.containers(), seconds=20)
 
 
