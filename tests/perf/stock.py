@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import docker
 from docker.errors import ImageNotFound
+from dockerspawner import DockerSpawner
 
 from base_image import ensure_base
 from build_context import BuildContext
@@ -15,7 +16,8 @@ from image_build import build, is_current
 from tests.deployment import REPO
 
 OURS = "bai-spawner/base:3.13"
-OFFICIAL = "quay.io/jupyterhub/singleuser"
+OFFICIAL = DockerSpawner.class_traits()["image"].default_value.rpartition(":")[0]
+"""What DockerSpawner starts when nobody configures an image."""
 MADE = "bai-bench/stock:1"
 
 # The server's own Python prints them, as it sees them.
