@@ -36,10 +36,12 @@ class Reason(StrEnum):
     INVALID = "invalid-options"
     POLICY = "policy"
     CAPACITY = "capacity"
+    RECORDS = "records"
     IMAGE = "image-missing"
     ENGINE = "engine"
     START = "failed-to-start"
     TIMEOUT = "start-timeout"
+    CANCELLED = "cancelled"
 
 
 def shown(value: object) -> str:

@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn
 
 from browser import ensure_browser
+from database import ensure_postgres
 from progress import SetupError, fail
 from up import prepare
 
@@ -17,6 +18,7 @@ def main(command: list[str]) -> NoReturn:
     try:
         env = prepare()
         env["BAI_CHROMIUM"] = ensure_browser()
+        env["BAI_POSTGRES"] = str(ensure_postgres())
     except SetupError as error:
         sys.exit(fail(error))
     sys.stdout.flush()

@@ -21,9 +21,11 @@ from progress import SetupError, fail
 from tests.perf.decisions import decisions
 from tests.perf.form import forms
 from tests.perf.machine import facts
+from tests.perf.reconcile import measure_reconciling
+from tests.perf.records import records
 from tests.perf.start import measure_starts
 
-PARTS = ("start", "decisions", "form")
+PARTS = ("start", "decisions", "form", "records", "reconcile")
 STARTS = 9
 
 
@@ -43,6 +45,11 @@ def main() -> int:
         say(decisions())
     if asked.only in {None, "form"}:
         say(forms())
+    if asked.only in {None, "records"}:
+        for measured in records():
+            say(measured)
+    if asked.only in {None, "reconcile"}:
+        measure_reconciling(client, say)
     return 0
 
 

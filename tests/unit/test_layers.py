@@ -15,8 +15,11 @@ CATALOG = BASE | {"catalog"}
 POLICY = CATALOG | {"options", "policy"}
 LEDGER = POLICY | {"gpu", "ledger"}
 CONTAINER = LEDGER | {"folders", "container"}
-LIFECYCLE = CONTAINER | {"engine", "steps", "lifecycle"}
-RUNTIME = LIFECYCLE | {"records", "reconcile", "form", "runtime"}
+RECORDS = BASE | {"reasons", "records"}
+RECONCILE = CONTAINER | {"engine", "reasons", "reconcile"}
+LIFECYCLE = RECONCILE | RECORDS | {"history", "steps", "lifecycle"}
+KEEPER = LIFECYCLE | {"statistics", "meter", "keeper"}
+RUNTIME = KEEPER | {"bulletin", "metrics", "form", "runtime"}
 
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     # a module, what it may import of ours, and what of others beside the standard library
@@ -29,20 +32,30 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "ledger": (POLICY | {"gpu"}, set()),
     "folders": (POLICY, set()),
     "container": (LEDGER | {"folders"}, set()),
-    "engine": ({"container", "labels", "errors"}, {"docker", "requests"}),
-    "records": (POLICY, {"sqlalchemy", "alembic"}),
-    "reconcile": (BASE | {"engine", "ledger", "records"}, set()),
+    "engine": ({"container", "labels", "errors"}, {"docker", "requests", "urllib3"}),
+    "reasons": (BASE, set()),
+    "records": (RECORDS, {"sqlalchemy", "alembic"}),
+    "history": (RECORDS, set()),
+    "reconcile": (RECONCILE, set()),
     "form": (POLICY, {"jinja2", "markupsafe"}),
+    "statistics": (BASE, set()),
     "steps": (BASE, set()),
     "lifecycle": (LIFECYCLE, {"tornado"}),
+    "meter": (BASE | {"engine", "records", "statistics"}, set()),
+    "keeper": (KEEPER, set()),
+    "bulletin": (POLICY | {"meter"}, set()),
+    "metrics": (LIFECYCLE, {"prometheus_client"}),
     "runtime": (RUNTIME, {"traitlets", "prometheus_client"}),
     "refusal": (BASE, {"jupyterhub", "markupsafe"}),
     "spawner": (
         RUNTIME | {"refusal"},
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
-    "hub": (RUNTIME | {"refusal", "spawner"}, {"jupyterhub", "sqlalchemy", "traitlets"}),
-    "service": (POLICY | {"records"}, {"jupyterhub.services", "tornado", "jinja2", "traitlets"}),
+    "hub": (
+        RUNTIME | {"refusal", "spawner"},
+        {"jupyterhub", "prometheus_client", "sqlalchemy"},
+    ),
+    "service": (POLICY | RECORDS, {"jupyterhub.services", "tornado", "jinja2", "traitlets"}),
     "server_extension": (
         set(),
         {"jupyter_server", "jupyter_server_proxy", "jupyterhub.singleuser"}

@@ -1,0 +1,95 @@
+"""The values that go into the records and come out of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bai_spawner.reasons import End, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a session when it is admitted, and never changes.
+
+    ``id`` is its allocation's. ``cpu`` is in cores, ``memory`` and ``shm`` in bytes,
+    ``quanta`` in quanta of GPU of which a whole device has ``per_gpu``. No variable of
+    the user's is here, nor the value of one.
+    """
+
+    id: str
+    hub: str
+    user: str
+    server: str
+    name: str
+    environment: str
+    version: str
+    group: str
+    node: str
+    policy: str
+    cpu: int
+    memory: int
+    shm: int
+    quanta: int = 0
+    per_gpu: int = 0
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The most that a session used, and how much, so far.
+
+    ``cpu`` is in cores, ``memory`` and ``disk`` in bytes at their highest;
+    ``cpu_seconds``, ``io_read``, ``io_written`` (bytes) and ``oom_kills`` are totals.
+    """
+
+    cpu: float = 0.0
+    memory: int = 0
+    disk: int = 0
+    cpu_seconds: float = 0.0
+    io_read: int = 0
+    io_written: int = 0
+    oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """When a session came to a status."""
+
+    status: Status
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One session, live or ended. ``end`` is there once it ended; ``started`` once it ran."""
+
+    facts: Facts
+    status: Status
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    end: End | None
+    peaks: Measure
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """How long it ran, once it ended."""
+        return self.ended - self.started if self.ended and self.started else None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the sessions that a question is about, and how many there are in all."""
+
+    sessions: tuple[SessionRecord, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Something that the hub lets other processes know: JSON, and when it was written."""
+
+    body: str
+    at: datetime

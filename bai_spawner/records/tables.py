@@ -1,0 +1,116 @@
+"""The tables of the records.
+
+A change here needs a migration in ``migrations/versions``; a test compares the two.
+Logs have a table of their own: a page of sessions must not read them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time, in UTC. SQLite keeps no zone: what comes back is given one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; a time without a zone is a mistake of the caller's."""
+        del dialect
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """In UTC, whatever the database's session is set to."""
+        del dialect
+        if value is None:
+            return None
+        stored: datetime = value
+        return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
+
+
+metadata = MetaData()
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("hub", String(255), nullable=False),
+    Column("user", String(255), nullable=False),
+    Column("server", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("environment", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("group", String(255), nullable=False),
+    Column("node", String(255), nullable=False),
+    Column("policy", String(255), nullable=False),
+    Column("cpu", Integer, nullable=False),
+    Column("memory", BigInteger, nullable=False),
+    Column("shm", BigInteger, nullable=False),
+    Column("quanta", Integer, nullable=False),
+    Column("per_gpu", Integer, nullable=False),
+    Column("folders", JSON, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("reason", String(32)),
+    Column("detail", Text, nullable=False, default=""),
+    Column("exit_code", Integer),
+    Column("cpu_peak", Float, nullable=False, default=0.0),
+    Column("memory_peak", BigInteger, nullable=False, default=0),
+    Column("disk_peak", BigInteger, nullable=False, default=0),
+    Column("cpu_seconds", Float, nullable=False, default=0.0),
+    Column("io_read", BigInteger, nullable=False, default=0),
+    Column("io_written", BigInteger, nullable=False, default=0),
+    Column("oom_kills", Integer, nullable=False, default=0),
+    Index("sessions_by_user", "hub", "user", "created_at"),
+    Index("sessions_by_status", "hub", "status", "created_at"),
+    Index("sessions_by_age", "hub", "created_at"),
+    Index("sessions_by_end", "hub", "ended_at"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+published = Table(
+    "published",
+    metadata,
+    Column("hub", String(255), primary_key=True),
+    Column("kind", String(64), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("body", Text, nullable=False),
+)
