@@ -41,6 +41,8 @@ c.JupyterHub.default_url = "/hub/home"
 # ---- sessions --------------------------------------------------------------------------------
 c.BaiRuntime.catalog_file = os.environ.get("BAI_CATALOG", str(here / "catalog.yaml"))
 c.BaiRuntime.state_dir = str(state)
+if "BAI_RECORDS_URL" in os.environ:
+    c.BaiRuntime.records_url = os.environ["BAI_RECORDS_URL"]
 if "BAI_NETWORK" in os.environ:
     c.BaiSpawner.network_name = os.environ["BAI_NETWORK"]
 c.Spawner.poll_interval = 10

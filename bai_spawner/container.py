@@ -110,7 +110,7 @@ def build_spec(
         memory=grant.amounts.memory,
         shm=grant.amounts.shm,
         shares=allocation.shares,
-        folders=tuple(f"{m.folder}:{'ro' if m.read_only else 'rw'}" for m in mounts),
+        folders=tuple(m.label for m in mounts),
     )
     return ContainerSpec(
         name=names.container_name(placing.hub, grant.user, allocation.server),

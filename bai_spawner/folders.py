@@ -62,6 +62,11 @@ class FolderMount:
     read_only: bool
     identity: tuple[int, int] | None = None
 
+    @property
+    def label(self) -> str:
+        """What labels and records say of it."""
+        return f"{self.folder}:{'ro' if self.read_only else 'rw'}"
+
 
 class FolderStore:
     """The folders below one root. Every method touches the disk: call it off the loop.

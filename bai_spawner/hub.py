@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+from collections.abc import Iterable
 from typing import Any
 
+import prometheus_client
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from sqlalchemy.orm import selectinload
 
 from bai_spawner.errors import BaiError
 from bai_spawner.form import TEMPLATES
-from bai_spawner.lifecycle import Key
+from bai_spawner.keeper import Hub, Servers
+from bai_spawner.labels import Key
 from bai_spawner.names import new_server_name
 from bai_spawner.runtime import BaiRuntime
 from bai_spawner.spawner import BaiSpawner
+
+LISTENING_PAUSE = 0.1
+"""Seconds between two looks whether the hub listens yet."""
+LEFTOVERS_PAUSE = 1.0
+"""Seconds between two looks whether a server that an earlier hub left can be forgotten."""
 
 
 def install(c: Any) -> BaiRuntime:
@@ -44,19 +53,70 @@ def install(c: Any) -> BaiRuntime:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return runtime
-    runtime.keeping = loop.create_task(runtime.keep_in_step(_owners))
+    runtime.keeping = loop.create_task(_keep(runtime))
     return runtime
 
 
-def _owners() -> set[Key]:
-    """Users and servers that the hub knows as started, as their containers are named.
+async def _keep(runtime: BaiRuntime) -> None:
+    """Everything that a runtime does by itself, once the configuration is complete."""
+    atexit.register(runtime.history.close)  # what is noted at the very end is written, too
+    runtime.show_metrics(prometheus_client.REGISTRY)
+    while not JupyterHub.instance().http_server:  # noqa: ASYNC110 - before, it has no database
+        await asyncio.sleep(LISTENING_PAUSE)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_forget_leftovers(runtime))
+        tasks.create_task(runtime.keep_in_step(Hub(_servers, _look)))
+
+
+async def _forget_leftovers(runtime: BaiRuntime) -> None:
+    """Forget the servers that an earlier hub stopped and did not live to forget (R4).
+
+    One that still holds something is kept so long: it tells that its session is to be
+    ended at once.
+    """
+    app = JupyterHub.instance()
+    leftovers: set[int] | None = None
+    while leftovers is None or leftovers:
+        await asyncio.sleep(LEFTOVERS_PAUSE)
+        stopped = {found.id: found for found in _spawners() if found.name and not found.server_id}
+        leftovers = stopped.keys() & (stopped.keys() if leftovers is None else leftovers)
+        for leftover in [stopped[number] for number in leftovers]:
+            if runtime.holds_nothing(_key(leftover)):
+                app.users[leftover.user].spawners[leftover.name].forget()
+
+
+def _servers() -> Servers:
+    """Users and servers as their containers are named: which are started, which are not.
 
     Asked from the database and not from the Spawner objects: the hub makes those only for
     users who are about.
     """
-    query = JupyterHub.instance().db.query(orm.Spawner).options(selectinload(orm.Spawner.user))
-    started = query.filter(orm.Spawner.server_id.is_not(None))
-    return {_key(spawner) for spawner in started}
+    started: set[Key] = set()
+    stopped: set[Key] = set()
+    for spawner in _spawners():
+        (started if spawner.server_id else stopped).add(_key(spawner))
+    return Servers(started, stopped - started)
+
+
+def _look(key: Key) -> None:
+    """Let the hub see now that a session ended, and not when it polls it next."""
+    users = JupyterHub.instance().users
+    for spawner in _spawners():
+        if _key(spawner) == key and spawner.server_id:
+            found = users[spawner.user].spawners.get(spawner.name)
+            if found and found.ready:
+                task = asyncio.ensure_future(found.poll_and_notify())
+                _looking.add(task)
+                task.add_done_callback(_looking.discard)
+
+
+_looking: set[asyncio.Task[None]] = set()
+"""A task that nobody keeps may be collected before it has run."""
+
+
+def _spawners() -> Iterable[orm.Spawner]:
+    query = JupyterHub.instance().db.query(orm.Spawner)
+    return list(query.options(selectinload(orm.Spawner.user)))
 
 
 def _key(spawner: orm.Spawner) -> Key:

@@ -18,9 +18,11 @@ from bai_spawner.errors import LabelError
 
 PREFIX = "bai."
 HUB = f"{PREFIX}hub"
-ALLOCATION = f"{PREFIX}allocation"
 SCHEMA = f"{PREFIX}schema"
 SCHEMA_VERSION = "1"
+
+Key = tuple[str, str]
+"""A user and one of the user's servers: what a container is named after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ class SessionLabels:
     shm: int
     shares: tuple[Share, ...] = ()
     folders: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """Whose it is."""
+        return self.user, self.server
 
 
 _INTEGERS = ("cpu", "memory", "shm")

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bai_spawner.errors import Problem, Reason, Refused
-from bai_spawner.labels import SessionLabels, Share
-from bai_spawner.policy import LABELS, DeviceFree, Grant, NodeFree, Usage, compared
+from bai_spawner.labels import Key, SessionLabels, Share
+from bai_spawner.policy import LABELS, Amounts, DeviceFree, Grant, NodeFree, Usage, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,16 @@ class Allocation:
     user: str
     server: str
     session: str
+    group: str
     node: str
     cpu: int
     memory: int
     shares: tuple[Share, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """Whose it is."""
+        return self.user, self.server
 
     @property
     def quanta(self) -> int:
@@ -84,16 +90,19 @@ class Ledger:
         self._by_user: defaultdict[str, _Total] = defaultdict(_Total)
         self._by_device: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._names: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._others = _Total()
+        self._others_by_device: Counter[str] = Counter()
+
+    @property
+    def capacity(self) -> Mapping[str, Capacity]:
+        """What each node has."""
+        return self._capacity
 
     def __len__(self) -> int:
         return len(self._held)
 
     def __iter__(self) -> Iterator[Allocation]:
         return iter(self._held.values())
-
-    def get(self, allocation: str) -> Allocation | None:
-        """The allocation of this id, while it is held."""
-        return self._held.get(allocation)
 
     def of_server(self, user: str, server: str) -> Allocation | None:
         """What a server holds."""
@@ -118,15 +127,23 @@ class Ledger:
 
     def _free(self, node: str) -> NodeFree:
         capacity, held = self._capacity[node], self._by_node[node]
+        others, their = self._others, self._others_by_device
         return NodeFree(
             node=node,
-            cpu=max(0, capacity.cpu - held.cpu),
-            memory=max(0, capacity.memory - held.memory),
+            cpu=max(0, capacity.cpu - held.cpu - others.cpu),
+            memory=max(0, capacity.memory - held.memory - others.memory),
             devices=tuple(
-                DeviceFree(device, max(0, total - self._by_device[node, device]), total)
+                DeviceFree(
+                    device, max(0, total - self._by_device[node, device] - their[device]), total
+                )
                 for device, total in capacity.devices.items()
             ),
         )
+
+    def held(self, node: str) -> Amounts:
+        """What this hub's sessions hold of a node, room or not."""
+        total = self._by_node[node]
+        return Amounts(cpu=total.cpu, memory=total.memory, shm=0, quanta=total.quanta)
 
     def reserve(self, grant: Grant, server: str) -> Allocation:
         """Take what was granted, on one node of the grant's group.
@@ -152,6 +169,7 @@ class Ledger:
             user=grant.user,
             server=server,
             session=grant.session,
+            group=grant.group,
             node=node.node,
             cpu=grant.amounts.cpu,
             memory=grant.amounts.memory,
@@ -187,6 +205,7 @@ class Ledger:
             user=labels.user,
             server=labels.server,
             session=labels.session,
+            group=labels.group,
             node=labels.node,
             cpu=labels.cpu,
             memory=labels.memory,
@@ -196,6 +215,15 @@ class Ledger:
             self._enter(allocation)
         self._confirmed.add(allocation.id)
         return self._held[allocation.id]
+
+    def note_others(self, sessions: Iterable[SessionLabels]) -> None:
+        """Note what other hubs' sessions hold of the same engine, in place of the last note."""
+        self._others, self._others_by_device = _Total(), Counter()
+        for session in sessions:
+            self._others.cpu += session.cpu
+            self._others.memory += session.memory
+            for share in session.shares:
+                self._others_by_device[share.device] += share.quanta
 
     def audit(self) -> None:
         """Recount the running totals.
@@ -220,10 +248,17 @@ class Ledger:
         self._count(allocation, +1)
 
     def _count(self, allocation: Allocation, sign: int) -> None:
+        node = self._home(allocation.node)
         self._by_user[allocation.user].add(allocation, sign)
-        self._by_node[allocation.node].add(allocation, sign)
+        self._by_node[node].add(allocation, sign)
         for share in allocation.shares:
-            self._by_device[allocation.node, share.device] += sign * share.quanta
+            self._by_device[node, share.device] += sign * share.quanta
+
+    def _home(self, node: str) -> str:
+        """Where a session counts: a node that was renamed is still the only one there is."""
+        if node in self._capacity or len(self._capacity) != 1:
+            return node
+        return next(iter(self._capacity))
 
 
 def _fits(node: NodeFree, grant: Grant) -> bool:

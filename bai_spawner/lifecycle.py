@@ -3,15 +3,16 @@
 Whatever happens on the way, a share comes back exactly once and only after the
 container is gone: a start that failed or was cancelled, and an end that the engine
 did not carry out, are handed to `Lifecycle.discard`, which outlives the request.
-Nothing here raises for what is already so.
+What became of a session is noted in the history, with its reason. Nothing here raises
+for what is already so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from logging import Logger
 from typing import Literal
 
@@ -29,11 +30,18 @@ from bai_spawner.errors import (
     StartFailed,
 )
 from bai_spawner.folders import FolderMount, FolderStore
+from bai_spawner.history import History
+from bai_spawner.labels import Key
 from bai_spawner.ledger import Ledger
 from bai_spawner.names import container_name
+from bai_spawner.reasons import End, Ending, Status, of_failure
+from bai_spawner.reconcile import Room, death, room
 from bai_spawner.steps import Step
 
-LOG_LINES = 50
+SHOWN_LINES = 50
+"""Lines of a failed start's log that are shown."""
+LOG_LINES = 2000
+"""Lines of an ended session's log that are read for its record, which bounds their bytes."""
 LOOK_EVERY = 0.5
 """Seconds between two looks at a container that does not answer yet."""
 SHORT_PAUSE, LONG_PAUSE = 0.2, 30.0
@@ -44,9 +52,9 @@ END_SECONDS = 5.0
 """How long the end of a session waits for its container to be gone; the work goes on."""
 ANSWER_SECONDS = 5.0
 """The longest that one question whether a session answers may take."""
+ROOM_SECONDS = 5.0
+"""How long a start waits for another hub's later one to give way."""
 
-Key = tuple[str, str]
-"""A user and one of the user's servers: what a container is named after."""
 Pull = Literal["never", "missing", "always"]
 Report = Callable[[Step], None]
 
@@ -57,6 +65,14 @@ class Running:
 
     container: str
     address: str
+
+
+class _Died(StartFailed):
+    """The container ended while it started; ``end`` is how."""
+
+    def __init__(self, message: str, end: End) -> None:
+        super().__init__(message)
+        self.end = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,7 @@ class Lifecycle:
         folders: what they mount.
         hub: the deployment's identity.
         ledger: gives the books, once the engine could be asked what runs.
+        history: where it is noted how sessions fare.
         log: where what cannot be done yet is said.
         probe_interval: seconds between two questions whether a session answers.
     """
@@ -104,6 +121,7 @@ class Lifecycle:
         folders: FolderStore,
         hub: str,
         ledger: Callable[[], Awaitable[Ledger]],
+        history: History,
         log: Logger,
         *,
         probe_interval: float = 0.03,
@@ -112,10 +130,14 @@ class Lifecycle:
         self._folders = folders
         self._hub = hub
         self._ledger = ledger
+        self._history = history
         self._log = log
         self._probe_interval = probe_interval
         self._probe = AsyncHTTPClient(force_instance=True, max_clients=1000)
         self._endings: dict[Key, asyncio.Task[None]] = {}
+        self._starting: set[Key] = set()
+        self._why: dict[Key, End] = {}
+        self._bereft: set[str] = set()
 
     def close(self) -> None:
         """Close the connections of the probe."""
@@ -124,6 +146,16 @@ class Lifecycle:
     def is_ending(self, key: Key) -> bool:
         """Whether something of this server is still being got rid of."""
         return key in self._endings
+
+    def is_busy(self, key: Key) -> bool:
+        """Whether this server is being started or ended: its container is in good hands."""
+        return key in self._endings or key in self._starting or key in self._why
+
+    def status(self, key: Key) -> Status:
+        """What the session of a server that holds something is doing."""
+        if key in self._endings or key in self._why:
+            return Status.TERMINATING
+        return Status.PREPARING if key in self._starting else Status.RUNNING
 
     # ---- start ------------------------------------------------------------------
 
@@ -139,18 +171,26 @@ class Lifecycle:
         """
         deadline = time.monotonic() + start.seconds
         creating: list[asyncio.Future[str]] = []
+        self._starting.add(start.key)
+        self._history.note(start.allocation, Status.PREPARING)
         try:
-            return await self._start(start, report, deadline, creating)
+            running = await self._start(start, report, deadline, creating)
         except BaseException as error:
             log = ""
             try:
                 if isinstance(error, BaiError):
                     log = await self._last_words(creating)
             finally:
+                self._history.end(start.allocation, _end_of(error), log)
                 self.discard(start.key, creating)
             if isinstance(error, BaiError):
                 raise _failure(error, log) from error
             raise
+        else:
+            self._history.note(start.allocation, Status.RUNNING)
+            return running
+        finally:
+            self._starting.discard(start.key)
 
     async def _start(
         self,
@@ -176,7 +216,9 @@ class Lifecycle:
             report(Step.IMAGE)
             await self._engine.pull(spec.image)
             container = await self._create(spec, creating)
-        (await self._ledger()).confirm(start.allocation)
+        ledger = await self._ledger()
+        ledger.confirm(start.allocation)
+        await self._make_room(ledger, start.allocation)
         report(Step.STARTING)
         await self._engine.start(container)
         await asyncio.to_thread(self._folders.verify, mounts)
@@ -192,6 +234,26 @@ class Lifecycle:
         """
         creating.append(asyncio.ensure_future(self._engine.create(spec)))
         return await asyncio.shield(creating[-1])
+
+    async def _make_room(self, ledger: Ledger, allocation: str) -> None:
+        """See that all hubs on this engine together do not exceed what it has.
+
+        Each of them looks after its own create, so that of two that looked too late to see
+        each other's reservation at least one sees the other's container; the later one gives
+        way before it starts.
+
+        Raises:
+            StartFailed: there is none.
+        """
+        deadline = time.monotonic() + ROOM_SECONDS
+        while True:
+            found = room(allocation, await self._engine.everyone(), ledger.capacity)
+            if found is Room.ENOUGH:
+                return
+            if found is Room.NONE or time.monotonic() > deadline:
+                told = "another hub on this engine took what was free; try again later"
+                raise StartFailed(told, reason=Reason.CAPACITY)
+            await asyncio.sleep(SHORT_PAUSE)
 
     async def _answer(self, container: str, start: Start, deadline: float) -> str:
         """Ask until the session answers; its address. Look at the container now and then."""
@@ -234,14 +296,19 @@ class Lifecycle:
         if state is None:
             raise StartFailed("the container was removed while it started")
         if not state.running:
-            raise StartFailed(_death(state))
+            end = death(state)
+            raise _Died(_dying(state, end), end)
         return state
 
     async def _last_words(self, creating: list[asyncio.Future[str]]) -> str:
         """The end of a failed container's log; empty when there is none to be had."""
         made = [c.result() for c in creating if c.done() and not c.exception()]
+        return await self._log_of(made[-1]) if made else ""
+
+    async def _log_of(self, container: str) -> str:
+        """The end of a container's log. One that cannot be read keeps nothing from its end."""
         try:
-            return await self._engine.logs(made[-1], LOG_LINES) if made else ""
+            return await self._engine.logs(container, LOG_LINES)
         except EngineError:
             return ""
 
@@ -254,23 +321,42 @@ class Lifecycle:
         held until the container is gone.
         """
         try:
-            if state := await self.find(container_name(self._hub, *key)):
+            state = await self.find(container_name(self._hub, *key))
+            if state and state.running:
+                self._why.setdefault(key, End(Ending.USER))
+                if session := state.session():
+                    self._history.note(session.allocation, Status.TERMINATING)
                 await self._engine.stop(state.id, grace)
         except EngineError as error:
+            self._why.setdefault(key, End(Ending.USER))
             self._log.warning("Cannot stop %s, removing it: %s", key, error)
-        self.discard(key)
+        finally:
+            self.discard(key)
         await self.wait(key, seconds=END_SECONDS)
 
-    def discard(self, key: Key, creating: list[asyncio.Future[str]] | None = None) -> None:
+    def discard(
+        self,
+        key: Key,
+        creating: list[asyncio.Future[str]] | None = None,
+        *,
+        why: End | None = None,
+    ) -> None:
         """Remove a server's container and give back its share, however long it takes.
 
         ``creating`` are creates that may still be under way; what they make is removed too.
+        ``why`` is how the session ended; otherwise its container says it. The first stays.
         """
+        if why:
+            self._why.setdefault(key, why)
         if key in self._endings:
             return
         task = asyncio.create_task(self._discard(key, creating or []))
         self._endings[key] = task
-        task.add_done_callback(lambda _: self._endings.pop(key, None))
+        task.add_done_callback(lambda _: self._forget(key))
+
+    def _forget(self, key: Key) -> None:
+        self._endings.pop(key, None)
+        self._why.pop(key, None)
 
     async def wait(self, key: Key, *, seconds: float | None = None) -> None:
         """Wait until nothing of a server is left; ``seconds`` bounds the waiting, not the work."""
@@ -289,14 +375,21 @@ class Lifecycle:
             pause = min(2 * pause, LONG_PAUSE)
         ledger = await self._ledger()
         while held := ledger.of_server(*key):
+            # a container that nobody saw end was removed behind our back
+            unseen = Ending.REMOVED if ledger.is_confirmed(held.id) else Ending.CANCELLED
             ledger.release(held.id)
+            self._history.end(held.id, self._why.get(key) or End(unseen))
 
     async def _removed(self, key: Key) -> bool:
         """Remove the container of a server; whether it is known to be gone."""
         try:
             await self._ledger()
             if state := await self.find(container_name(self._hub, *key)):
+                log = await self._log_of(state.id)
+                end = await self._end_of(key, state)
                 await self._engine.remove(state.id)
+                if session := state.session():
+                    self._history.end(session.allocation, end, log)
         except EngineError as error:
             self._log.warning("Cannot remove the container of %s yet: %s", key, error)
             return False
@@ -305,19 +398,69 @@ class Lifecycle:
             return False
         return True
 
+    async def _end_of(self, key: Key, state: ContainerState) -> End:
+        """Why a session ended whose container is in this state."""
+        why = self._why.get(key)
+        if state.running or state.status == "created":
+            return why or End(Ending.HUB_DOWN)  # nobody of this hub's time ended or lost it
+        if why is None:
+            return await self.how_it_ended(state)
+        seen = death(state)
+        detail = why.detail or (seen.detail if why.ending is Ending.HUB_DOWN else "")
+        return replace(why, detail=detail, exit_code=seen.exit_code)
+
+    # ---- what nobody here ended -------------------------------------------------
+
+    def engine_went(self, containers: Iterable[str]) -> None:
+        """These ran when the engine went away: it has them on its conscience."""
+        self._bereft.update(containers)
+
+    def engine_is_back(self, ended: Iterable[str]) -> None:
+        """Of all containers these have ended."""
+        self._bereft.intersection_update(ended)
+
+    async def how_it_ended(self, state: ContainerState, *, from_outside: bool = False) -> End:
+        """Why a container ended that the hub did not end.
+
+        Raises:
+            EngineAway: the engine is going down and takes its containers along, which looks
+                as if each were stopped by an operator or had ended by itself.
+        """
+        try:
+            await self._engine.greet()
+        except EngineAway:
+            self._bereft.add(state.id)
+            raise
+        if state.id in self._bereft:
+            return End(Ending.ENGINE, "it was stopped", state.exit_code)
+        return death(state, from_outside=from_outside)
+
     async def find(self, container: str) -> ContainerState | None:
         """A container of this deployment by name or id; another's counts as none."""
         state = await self._engine.inspect(container)
         return state if state and state.labels.get(labels.HUB) == self._hub else None
 
 
-def _death(state: ContainerState) -> str:
-    """Why a container that does not run ended, in words."""
-    if state.oom_killed:
-        return "the session needed more memory than it was granted and was killed while starting"
+def _dying(state: ContainerState, end: End) -> str:
+    """Why a container ended while it started, in words."""
     if state.error:
         return f"the engine could not start it: {' '.join(state.error.split())[:300]}"
-    return f"the session ended by itself while starting (exit code {state.exit_code})"
+    return f"the session {end.words.replace(' by itself', ' by itself while starting')}"
+
+
+def _end_of(error: BaseException) -> End:
+    """How a session is recorded whose start ended with this."""
+    if isinstance(error, asyncio.CancelledError):
+        return End(Ending.CANCELLED)
+    if isinstance(error, _Died):
+        if error.end.ending is Ending.EXITED:
+            return End(Ending.START, error.end.detail, error.end.exit_code)
+        return error.end
+    if isinstance(error, EngineAway | ImageMissing):
+        return of_failure(error.reason, str(error))
+    if isinstance(error, BaiError):
+        return of_failure(Reason.START, str(error))
+    return End(Ending.START, "an error of the hub's own, which its log has")
 
 
 def _failure(error: BaiError, log: str) -> EngineError:
@@ -325,4 +468,5 @@ def _failure(error: BaiError, log: str) -> EngineError:
     if isinstance(error, EngineAway | ImageMissing):
         return error
     reason = error.reason if isinstance(error, StartFailed) else Reason.START
-    return StartFailed(str(error), log=log, reason=reason)
+    shown = "\n".join(log.splitlines()[-SHOWN_LINES:])
+    return StartFailed(str(error), log=shown, reason=reason)

@@ -42,11 +42,15 @@ class LaunchError(SpawnException):
         self.problems = problems
 
 
-_STATUS = {Reason.CAPACITY: HTTPStatus.CONFLICT}
+_STATUS = {
+    Reason.CAPACITY: HTTPStatus.CONFLICT,
+    Reason.RECORDS: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""Of a reason that is not the request's own fault."""
 
 
 def refused(error: Refused) -> LaunchError:
-    """A refusal: 400, or 409 when it is only that there is no room now."""
+    """A refusal: 400; 409 when there is only no room now, 503 when nothing can be launched now."""
     problems = error.problems[:MOST_PROBLEMS]
     lines = [str(p) for p in problems]
     if rest := len(error.problems) - len(problems):
@@ -62,17 +66,22 @@ def refused(error: Refused) -> LaunchError:
 
 
 def failed(error: EngineError, *, secret: str) -> LaunchError:
-    """A start that failed: 500, or 503 while the engine is away; ``secret`` is never shown."""
+    """A start that failed: 500; 409 when another hub took the room, 503 while the engine is away.
+
+    ``secret`` is never shown.
+    """
     message = str(error)
     html = Markup("<p>{}</p>").format(message)
     if isinstance(error, StartFailed) and (log := _tail(error.log, secret)):
         html += Markup('<pre class="text-start">{}</pre>').format(log)
         message = f"{message}\nThe end of its log:\n{log}"
-    away = isinstance(error, EngineAway)
+    status = _STATUS.get(error.reason, HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, EngineAway):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
     return LaunchError(
         message,
         reason=error.reason,
-        status_code=HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.INTERNAL_SERVER_ERROR,
+        status_code=status,
         html=html,
     )
 

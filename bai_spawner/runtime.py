@@ -1,39 +1,43 @@
 """One object in the hub's process: the catalogue, the books, and what may be launched.
 
 `BaiRuntime.admit` judges a request and reserves what it asks for, without waiting in
-between; the `Lifecycle` makes and ends containers. The runtime is there from the hub's
-start on, users or none, and keeps containers, ledger and the hub's servers in step.
+between; the `Lifecycle` makes and ends containers; the `Keeper` keeps containers, ledger,
+records and the hub's servers in step. The runtime is there from the hub's start on, users
+or none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import time
-from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from traitlets import Dict, Float, Instance, Int, Unicode, default
 from traitlets.config import LoggingConfigurable
 
-from bai_spawner import policy
+from bai_spawner import bulletin, policy
 from bai_spawner.catalog import Catalog, Policy, load_catalog
 from bai_spawner.engine import Engine
 from bai_spawner.errors import EngineError, Problem, Problems, Reason, Refused
 from bai_spawner.folders import Folder, FolderMount, FolderStore
-from bai_spawner.labels import SessionLabels
+from bai_spawner.history import History
+from bai_spawner.keeper import Hub, Keeper, Pace
+from bai_spawner.labels import Key, SessionLabels
 from bai_spawner.ledger import Allocation, Capacity, Ledger
-from bai_spawner.lifecycle import Key, Lifecycle
+from bai_spawner.lifecycle import Lifecycle
+from bai_spawner.meter import Round
+from bai_spawner.metrics import Books, Starts
 from bai_spawner.options import FormRequest, SessionOptions, parse
 from bai_spawner.policy import Availability, Grant, Subject, Usage
-from bai_spawner.reconcile import Watch, strangers
+from bai_spawner.reasons import End, Ending
+from bai_spawner.records import Facts, RecordsError
 
 CLEAR_SECONDS = 30.0
 """How long a start waits for the rest of the same server's last session; then it is refused."""
-ENGINE_PAUSE = 5.0
-"""Seconds between two attempts to reach an engine that is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +167,48 @@ class BaiRuntime(LoggingConfigurable):
             c.BaiRuntime.reconcile_interval = 60
         """,
     )
+    statistics_interval = Float(
+        10,
+        min=0.1,
+        config=True,
+        help="""Seconds between two looks at what every session uses::
+
+            c.BaiRuntime.statistics_interval = 30
+        """,
+    )
+    records_url = Unicode(
+        config=True,
+        help="""The database of records: which sessions there were, and how they ended.
+
+        By default the file ``records.sqlite`` in the state directory. PostgreSQL needs the
+        extra ``bai-spawner[postgres]``::
+
+            c.BaiRuntime.records_url = "postgresql+psycopg://bai@db/bai"
+        """,
+    )
+    records_days = Int(
+        365,
+        min=1,
+        config=True,
+        help="""Days that the record of an ended session is kept::
+
+            c.BaiRuntime.records_days = 30
+        """,
+    )
 
     catalog = Instance(Catalog)
     engine = Instance(Engine)
     folders = Instance(FolderStore)
+    history = Instance(History)
     lifecycle = Instance(Lifecycle)
+    starts = Instance(Starts)
     ledger = Instance(Ledger)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._opening = asyncio.Lock()
         self.keeping: asyncio.Task[None] | None = None
+        """Where the hub keeps the task that works as long as it runs."""
 
     @default("folders_root")
     def _default_folders_root(self) -> str:
@@ -204,6 +239,14 @@ class BaiRuntime(LoggingConfigurable):
     def _default_folders(self) -> FolderStore:
         return FolderStore(Path(self.folders_root), self.catalog)
 
+    @default("records_url")
+    def _default_records_url(self) -> str:
+        return f"sqlite:///{(Path(self.state_dir) / 'records.sqlite').absolute()}"
+
+    @default("history")
+    def _default_history(self) -> History:
+        return History(self.records_url, self.hub_id, self.log)
+
     @default("lifecycle")
     def _default_lifecycle(self) -> Lifecycle:
         return Lifecycle(
@@ -211,9 +254,23 @@ class BaiRuntime(LoggingConfigurable):
             self.folders,
             self.hub_id,
             self.open,
+            self.history,
             self.log,
             probe_interval=self.probe_interval,
         )
+
+    @default("starts")
+    def _default_starts(self) -> Starts:
+        return Starts(CollectorRegistry())
+
+    def show_metrics(self, registry: CollectorRegistry) -> None:
+        """Show what is counted, and what the books say, on the hub's ``/metrics``."""
+        self.starts = Starts(registry)
+        groups = self.catalog.resource_groups
+        registry.register(Books(self._books, self.lifecycle, self.history, groups))
+
+    def _books(self) -> Ledger | None:
+        return self.ledger if self.trait_has_value("ledger") else None
 
     def check(self) -> None:
         """Read what the administrator configured, and see that it can be kept.
@@ -237,6 +294,7 @@ class BaiRuntime(LoggingConfigurable):
         return self.ledger
 
     async def _open(self) -> None:
+        asked = datetime.now(UTC)
         info = await self.engine.info()
         ledger = Ledger(
             {
@@ -248,18 +306,25 @@ class BaiRuntime(LoggingConfigurable):
             }
         )
         ended: list[SessionLabels] = []
+        found: list[tuple[Facts, datetime]] = []
+        unstarted: set[str] = set()
         for state in await self.engine.list(self.hub_id):
             session = state.session()
             if session is None:
                 self.log.warning("Container %s has labels of no known schema", state.name)
-            elif state.holds:
+                continue
+            found.append((_labelled(session), state.created))
+            if state.status == "created":
+                unstarted.add(session.allocation)
+            if state.holds:
                 ledger.restore(session)
             else:
                 ended.append(session)
+        self.history.found(found, asked=asked, unstarted=unstarted)
         self.ledger = ledger
         self.log.info("Engine %s answers; %d sessions hold resources", info.version, len(ledger))
         for session in ended:  # while no hub was there to see it
-            self.lifecycle.discard((session.user, session.server))
+            self.lifecycle.discard(session.key, why=End(Ending.HUB_DOWN))
 
     async def offer(self, subject: Subject, *, pull: bool = False) -> Offer:
         """What a user may choose from now; with ``pull`` no image counts as missing."""
@@ -314,7 +379,7 @@ class BaiRuntime(LoggingConfigurable):
         the request came through the form, whose own rules hold too.
 
         Raises:
-            Refused: with every problem; nothing is reserved then.
+            Refused: with every problem, one of the records included; nothing is reserved then.
             EngineAway: it cannot be known what is free.
         """
         ledger = await self.open()
@@ -337,7 +402,26 @@ class BaiRuntime(LoggingConfigurable):
         problems.raise_any()
         assert grant is not None  # noqa: S101 - no grant without a problem
         allocation = ledger.reserve(grant, server)
+        await self._record(grant, allocation, mounts, ledger)
         return Launch(options, grant, allocation, mounts, "user" in chosen.folders)
+
+    async def _record(
+        self,
+        grant: Grant,
+        allocation: Allocation,
+        mounts: tuple[FolderMount, ...],
+        ledger: Ledger,
+    ) -> None:
+        """Enter an admitted session in the records; without that it gives back its share."""
+        try:
+            await self.history.begin(_facts(grant, allocation, mounts, self.hub_id))
+        except RecordsError as error:
+            ledger.release(allocation.id)
+            told = f"{error}; nothing was started, tell an administrator"
+            raise Refused((Problem("records", told, Reason.RECORDS),)) from error
+        except BaseException:
+            ledger.release(allocation.id)
+            raise
 
     async def _leave_nothing(self, key: Key, ledger: Ledger) -> None:
         """Get rid of what a server that does not run still holds, before it starts again."""
@@ -348,6 +432,12 @@ class BaiRuntime(LoggingConfigurable):
             told = "its last session is still being removed; try again in a while"
             raise Refused((Problem("server", told, Reason.CAPACITY),))
 
+    def holds_nothing(self, key: Key) -> bool:
+        """Whether it is known that nothing of a server is left."""
+        if not self.trait_has_value("ledger"):
+            return False
+        return not self.ledger.of_server(*key) and not self.lifecycle.is_ending(key)
+
     async def clear(self, key: Key, *, seconds: float | None = None) -> None:
         """Get rid of whatever a server that does not run still holds.
 
@@ -357,29 +447,68 @@ class BaiRuntime(LoggingConfigurable):
             self.lifecycle.discard(key)
         await self.lifecycle.wait(key, seconds=seconds)
 
-    async def keep_in_step(self, owners: Callable[[], Collection[Key]]) -> None:
-        """Open, and then compare containers, ledger and servers for as long as the hub runs.
+    async def keep_in_step(self, hub: Hub) -> None:
+        """Do what must be done as long as the hub runs, users or none."""
+        self.history.publish(bulletin.CATALOGUE, bulletin.catalogue(self.catalog))
+        pace = Pace(
+            reconcile=self.reconcile_interval,
+            stranger_grace=self.stranger_grace,
+            statistics=self.statistics_interval,
+            records_days=self.records_days,
+        )
+        keeper = Keeper(
+            self.engine, self.lifecycle, self.history, self.open, self.hub_id, self.log, pace
+        )
+        await keeper.run(hub, self._publish)
 
-        ``owners`` gives the users and servers that the hub knows as started.
-        """
-        watch = Watch(self.stranger_grace)
-        while True:
-            pause = self.reconcile_interval
-            try:
-                await self._compare(watch, owners)
-            except EngineError as error:
-                self.log.warning("%s; trying again in %g s", error, ENGINE_PAUSE)
-                pause = ENGINE_PAUSE
-            except Exception:  # the next round may do better, and nobody else does this work
-                self.log.exception("Cannot compare containers, ledger and servers")
-            await asyncio.sleep(pause)
+    def _publish(self, measured: Round) -> None:
+        self.history.publish(bulletin.STATISTICS, bulletin.statistics(measured))
+        if self.trait_has_value("ledger"):
+            free = self._availability(self.ledger)
+            self.history.publish(bulletin.AVAILABILITY, bulletin.availability(free))
 
-    async def _compare(self, watch: Watch, owners: Callable[[], Collection[Key]]) -> None:
-        ledger = await self.open()
-        containers = await self.engine.list(self.hub_id)
-        # asked after the engine: a session that starts meanwhile has its owner first
-        found = strangers(containers, ledger, owners())
-        for key in watch.overdue(found, time.monotonic()):
-            if not self.lifecycle.is_ending(key):
-                self.log.warning("No server leads to the session of %s: ending it", key)
-                self.lifecycle.discard(key)
+
+def _facts(
+    grant: Grant, allocation: Allocation, mounts: tuple[FolderMount, ...], hub: str
+) -> Facts:
+    """What is recorded of a launch: no variable, and no value of one."""
+    return Facts(
+        id=allocation.id,
+        hub=hub,
+        user=allocation.user,
+        server=allocation.server,
+        name=allocation.session,
+        environment=grant.environment,
+        version=grant.version,
+        group=grant.group,
+        node=allocation.node,
+        policy=grant.policy,
+        cpu=allocation.cpu,
+        memory=allocation.memory,
+        shm=grant.amounts.shm,
+        quanta=allocation.quanta,
+        per_gpu=grant.per_gpu,
+        folders=tuple(mount.label for mount in mounts),
+    )
+
+
+def _labelled(session: SessionLabels) -> Facts:
+    """What a container says of its session: all that is left when the records are lost."""
+    return Facts(
+        id=session.allocation,
+        hub=session.hub,
+        user=session.user,
+        server=session.server,
+        name=session.session,
+        environment=session.environment,
+        version=session.version,
+        group=session.group,
+        node=session.node,
+        policy=session.policy,
+        cpu=session.cpu,
+        memory=session.memory,
+        shm=session.shm,
+        quanta=sum(share.quanta for share in session.shares),
+        per_gpu=session.shares[0].per_gpu if session.shares else 0,
+        folders=session.folders,
+    )

@@ -35,10 +35,11 @@ from traitlets import Float, Int, default
 
 from bai_spawner import names
 from bai_spawner.container import ContainerSpec, Placing, build_spec
-from bai_spawner.errors import EngineError, Problem, Refused
+from bai_spawner.errors import EngineError, Problem, Reason, Refused
 from bai_spawner.folders import FolderMount
 from bai_spawner.form.render import FolderChoice, render_form
-from bai_spawner.lifecycle import Key, Pull, Start
+from bai_spawner.labels import Key
+from bai_spawner.lifecycle import Pull, Start
 from bai_spawner.options import FormRequest, from_form
 from bai_spawner.policy import Subject
 from bai_spawner.refusal import LaunchError, failed, refused
@@ -243,6 +244,7 @@ class BaiSpawner(DockerSpawner):
             )
         except (Refused, EngineError) as error:
             self._shown_on_page = time.monotonic() - began > FORM_SECONDS
+            self.runtime.starts.not_started("refused", error.reason)
             raise self._refuse(error, attempt) from error
         self._launch = launch
         self._accept(launch)
@@ -303,11 +305,17 @@ class BaiSpawner(DockerSpawner):
             seconds=self._own_timeout(),
             pull=self._pull,
         )
+        began = time.monotonic()
         try:
             running = await self.runtime.lifecycle.start(start, self._progress.report)
         except EngineError as error:
             self._shown_on_page = True
+            self.runtime.starts.not_started("failed", error.reason)
             raise failed(error, secret=self.api_token) from error
+        except asyncio.CancelledError:
+            self.runtime.starts.not_started("cancelled", Reason.CANCELLED)
+            raise
+        self.runtime.starts.started(time.monotonic() - began)
         self.object_id = running.container
         self._refills.pop(launch.key, None)
         return f"http://{running.address}:{self.port}"
@@ -350,6 +358,8 @@ class BaiSpawner(DockerSpawner):
             return 0
         try:
             state = await self.runtime.lifecycle.find(self.object_id)
+            if state and not state.running:  # unless the engine is just going down
+                await self.runtime.lifecycle.how_it_ended(state)
         except EngineError as error:
             self.log.warning("Cannot look at %s: %s", self._log_name, error)
             return None  # unknown is not stopped
@@ -410,9 +420,9 @@ class BaiSpawner(DockerSpawner):
         return state
 
     def _forget_later(self, seconds: float) -> None:
-        IOLoop.current().call_later(seconds, self._forget)
+        IOLoop.current().call_later(seconds, self.forget)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Remove the named server of a session that ended, or was never launched (R4)."""
         orm_spawner = self.user.orm_spawners.get(self.name)
         current = self.user.spawners.get(self.name)

@@ -49,12 +49,17 @@ def eventually(question: Callable[[], Any], *, seconds: float = 10, every: float
 
 @dataclass
 class Deployment:
-    """One hub with everything of its own. ``config`` replaces the shipped configuration."""
+    """One hub with everything of its own.
+
+    ``config`` replaces the shipped configuration; ``engine`` is where its sessions run, by
+    default what ``DOCKER_HOST`` says.
+    """
 
     state: Path
     catalog: Path = REPO / "catalog.yaml"
     config: Path = REPO / "jupyterhub_config.py"
     env: dict[str, str] = field(default_factory=dict)
+    engine: str = ""
     hub_id: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +69,9 @@ class Deployment:
         (self.state / "passwords.json").write_text(
             json.dumps({"user": USER_PASSWORD, "admin": ADMIN_PASSWORD})
         )
-        self.docker = docker.from_env()
+        if self.engine:
+            self.env = {**self.env, "DOCKER_HOST": self.engine}
+        self.docker = docker.from_env(environment={**os.environ, **self.env})
         self.network = f"bai-{self.hub_id[:12]}"
         network = self.docker.networks.create(
             self.network,
@@ -119,9 +126,17 @@ class Deployment:
         with contextlib.suppress(ProcessLookupError):
             if sig is signal.SIGKILL:
                 os.killpg(self.process.pid, sig)
+                self.end_proxy()
             self.process.send_signal(sig)
         self.process.wait(30)
         self.process = None
+
+    def end_proxy(self) -> None:
+        """End the proxy, which has a process group of its own and outlives a killed hub."""
+        pid = self.state / "proxy.pid"
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+            pid.unlink()
 
     def clean(self) -> None:
         """Remove what is left: hub, containers, network."""

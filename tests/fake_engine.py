@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bai_spawner.container import ContainerSpec
-from bai_spawner.engine import ContainerState, Engine, EngineInfo
+from bai_spawner.engine import ContainerEvent, ContainerState, Engine, EngineInfo, Verb
 from bai_spawner.errors import EngineError
+
+
+class Heard:
+    """A listener's side of events; an error among them is raised, as when the engine goes."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[ContainerEvent | EngineError] = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncIterator[ContainerEvent]:
+        while True:
+            event = await self.events.get()
+            if isinstance(event, EngineError):
+                raise event
+            yield event
+
+    def close(self) -> None:
+        pass
 
 
 class FakeEngine(Engine):
@@ -21,6 +39,7 @@ class FakeEngine(Engine):
         self.fail: dict[str, EngineError] = {}
         self.hold: dict[str, asyncio.Event] = {}
         self.calls: list[str] = []
+        self.heard = Heard()
         self._ids = itertools.count(1)
 
     async def _enter(self, verb: str) -> None:
@@ -69,6 +88,8 @@ class FakeEngine(Engine):
     async def start(self, container: str) -> None:
         await self._enter("start")
         self._change(container, status="running")
+        if container in self.containers:
+            self.happen(container, Verb.START)
 
     async def inspect(self, container: str) -> ContainerState | None:
         await self._enter("inspect")
@@ -88,6 +109,29 @@ class FakeEngine(Engine):
         await self._enter("logs")
         return f"last words of {container}"
 
-    async def list(self, hub: str) -> list[ContainerState]:
+    async def list(self, hub: str, *, size: bool = False) -> list[ContainerState]:
+        del size
         await self._enter("list")
         return [c for c in self.containers.values() if c.labels["bai.hub"] == hub]
+
+    async def everyone(self) -> Sequence[ContainerState]:
+        await self._enter("everyone")
+        return list(reversed(self.containers.values()))
+
+    async def stats(self, container: str) -> Mapping[str, Any] | None:
+        await self._enter("stats")
+        return {} if self._find(container) else None
+
+    async def greet(self) -> None:
+        await self._enter("greet")
+
+    async def listen(self, hub: str) -> Any:
+        del hub
+        await self._enter("listen")
+        return self.heard
+
+    def happen(self, container: str, verb: Verb) -> None:
+        """Tell whoever listens that something befell a container."""
+        session = self.containers[container].session()
+        assert session
+        self.heard.events.put_nowait(ContainerEvent(verb, container, session))

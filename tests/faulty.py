@@ -1,8 +1,9 @@
 """An engine with faults on demand, for what a real one does only when it pleases.
 
 A file named after a verb (``create``, ``start``, …) in the folder of faults holds
-``{"delay": seconds, "after": seconds, "error": text, "away": true, "image": text}``:
-``delay`` is spent before the real call, ``after`` behind it.
+``{"delay": seconds, "after": seconds, "error": text, "away": true, "image": text,
+"kill": "before" | "after"}``: ``delay`` is spent before the real call, ``after`` behind
+it, and ``kill`` ends the hub's process at that very point, as a crash would.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 from bai_spawner.engine import Engine
 from bai_spawner.errors import EngineAway, EngineError
+
+
+def die() -> None:
+    """End this process here and now: nothing is closed, nothing is saved."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FaultyEngine(Engine):
@@ -37,7 +45,12 @@ class FaultyEngine(Engine):
                 raise EngineAway("the Docker engine does not answer (on demand)")
             if error := fault.get("error"):
                 raise EngineError(error)
+            kill = fault.get("kill")
+            if kill == "before":
+                die()
             result = await value(*args, **kwargs)
+            if kill == "after":
+                die()
             await asyncio.sleep(fault.get("after", 0))
             return result
 

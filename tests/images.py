@@ -1,25 +1,72 @@
-"""Small images that fail in their own ways, made from the session image in a moment."""
+"""Small images for tests, made in a moment from what is on the engine already."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import docker
 
 BASE = "bai-spawner/base:3.13"
+FILL_SHM = (
+    "import mmap, os; f = os.open('/dev/shm/x', os.O_RDWR | os.O_CREAT); "
+    "os.ftruncate(f, 2**28); m = mmap.mmap(f, 2**28); m.write(b'x' * 2**28)"
+)
+"""Writes more to shared memory than a session has."""
 FAILING = {
     "bai-test/never:1": ["sh", "-c", "echo still thinking; exec sleep 1000"],
     "bai-test/dies:1": ["sh", "-c", "echo 'last words <b>bold</b>'; exit 3"],
+    "bai-test/bus:1": [
+        "python3",
+        "-c",
+        FILL_SHM,
+    ],
 }
+
+MADE_FROM = "bai-test.made-from"
+"""A label: the digest of what an image was made from."""
+DEBIAN = "debian:trixie-slim"
+"""What the session images are built from. It has perl, and no Python."""
+LIGHT = "bai-test/light:1"
+PORT = 8888
+ANSWER = r"""
+use IO::Socket::INET;
+my $door = IO::Socket::INET->new(LocalPort => 8888, Listen => 64, ReuseAddr => 1) or die $@;
+$SIG{TERM} = sub { exit 0 };
+while (my $visitor = $door->accept) {
+    while (defined(my $line = <$visitor>)) { last if $line =~ /^\r?\n$/ }
+    print $visitor "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n",
+        "Content-Length: 2\r\nConnection: close\r\n\r\n{}";
+    close $visitor;
+}
+"""
 
 
 def ensure_failing_images(client: docker.DockerClient) -> None:
     """Give the session image a command that never answers, and one that ends at once."""
     for reference, command in FAILING.items():
-        name, _, tag = reference.partition(":")
-        container: Any = client.containers.create(BASE)
-        try:
-            container.commit(name, tag, changes=f"CMD {json.dumps(command)}")
-        finally:
-            container.remove()
+        _derive(client, BASE, reference, command)
+
+
+def ensure_light_image(client: docker.DockerClient) -> None:
+    """A session that answers whatever is asked of it, in a few megabytes and no time at all."""
+    _derive(client, DEBIAN, LIGHT, ["perl", "-e", ANSWER])
+
+
+def _derive(client: docker.DockerClient, base: str, reference: str, command: Sequence[str]) -> None:
+    """The base with another command; left alone where it is as it should be."""
+    source = f"{client.images.get(base).id} {json.dumps(command)}"
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        if client.images.get(reference).labels.get(MADE_FROM) == digest:
+            return
+    name, _, tag = reference.partition(":")
+    container: Any = client.containers.create(base, "true")
+    try:
+        changes = [f"CMD {json.dumps(command)}", f"LABEL {MADE_FROM}={digest}"]
+        container.commit(name, tag, changes=changes)
+    finally:
+        container.remove()

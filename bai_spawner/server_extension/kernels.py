@@ -1,4 +1,4 @@
-"""Kernels that belong to the user: their variables, their Python.
+"""Kernels that belong to the user: their variables, their Python, and why they died.
 
 Done where every kernel passes, so that it holds for kernels which the user
 registers too, and whatever their `kernel.json` says. The server's own environment
@@ -13,6 +13,7 @@ from typing import Any
 
 from jupyter_server.services.kernels.kernelmanager import ServerKernelManager
 
+from bai_spawner.server_extension import deaths
 from bai_spawner.server_extension.user_env import merged, user_env_or_none
 
 
@@ -28,8 +29,30 @@ class UserEnvKernelManager(ServerKernelManager):
     `AsyncMappingKernelManager.kernel_manager_class`.
     """
 
+    death: str | None = None
+    """Why it was killed last, in words, where that is known."""
+    _kills_before = 0
+
+    async def is_alive(self) -> bool:  # type: ignore[override] # upstream binds it both ways
+        """Whether the kernel runs; one that does not is asked why."""
+        alive: bool = await super()._async_is_alive()
+        self.death = None if alive else self._why()
+        if self.death:
+            self.log.error("kernel %s: %s", self.kernel_id, self.death)
+        return alive
+
+    def _why(self) -> str | None:
+        process = getattr(self.provisioner, "process", None)
+        return deaths.why(
+            process.returncode if process else None,
+            kills=deaths.oom_kills() - self._kills_before,
+            shm=deaths.shm_size(),
+            memory=deaths.memory_limit(),
+        )
+
     async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
         """Hand on the environment that the caller gave, or the server's, with the user's in it."""
+        self._kills_before = deaths.oom_kills()
         variables, problem = user_env_or_none()
         if problem:
             self.log.error("kernel: %s", problem)

@@ -12,7 +12,8 @@ exec(compile(shipped.read_text(), str(shipped), "exec"))
 runtime = BaiSpawner._runtime
 runtime.engine = FaultyEngine(Path(os.environ["BAI_STATE"]) / "faults")
 runtime.reconcile_interval = 1
-runtime.stranger_grace = 2
+runtime.statistics_interval = 1
+runtime.stranger_grace = float(os.environ.get("BAI_GRACE", "2"))
 
 c = get_config()  # noqa: F821
 c.Spawner.poll_interval = 1

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.deployment import Deployment, Visitor, eventually
+from tests.session import Session
 
 LITERAL = {
     "BRACES": "{0} {prefix.__class__} {{}}",
@@ -22,50 +23,6 @@ LITERAL = {
     "LD_LIBRARY_PATH": "/home/work/lib",
     "CUDA_LAUNCH_BLOCKING": "1",
 }
-
-
-class Session:
-    """A running session and its Jupyter API."""
-
-    def __init__(self, deployment: Deployment, user: Visitor, server: str) -> None:
-        token = user.api(
-            "POST",
-            f"/users/{user.user}/tokens",
-            json={"scopes": [f"access:servers!server={user.user}/{server}"]},
-        ).json()["token"]
-        self.container = deployment.container(user.user, server)
-        self.http = httpx.Client(
-            base_url=f"{deployment.url}/user/{user.user}/{server}",
-            headers={"Authorization": f"token {token}"},
-            timeout=60,
-        )
-
-    def processes(self, needle: str) -> list[str]:
-        """Ids of the processes whose command line contains ``needle``."""
-        listed = self.run("ps", "-eo", "pid=,args=").splitlines()
-        return [line.split()[0] for line in listed if needle in line and "ps -eo" not in line]
-
-    def environ(self, pid: str) -> dict[str, str]:
-        """The environment that a process was started with."""
-        raw = self.run("cat", f"/proc/{pid}/environ")
-        return dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)
-
-    def environ_of(self, needle: str) -> dict[str, str]:
-        """The environment of a program that the user's variables have reached, if there is one.
-
-        A shell that starts has children which are gone before they can be looked at.
-        """
-        for pid in self.processes(needle):
-            result = self.container.exec_run(["cat", f"/proc/{pid}/environ"])
-            found = dict(i.split("=", 1) for i in result.output.decode().split("\0") if "=" in i)
-            if result.exit_code == 0 and "BRACES" in found:
-                return found
-        return {}
-
-    def run(self, *command: str) -> str:
-        result = self.container.exec_run(list(command))
-        assert result.exit_code == 0, result.output
-        return str(result.output.decode())
 
 
 @pytest.fixture

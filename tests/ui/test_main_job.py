@@ -163,3 +163,23 @@ def test_the_pages_fit_a_phone_and_the_dark(
     shots(page, "form-phone")
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 375
+
+
+def test_a_cell_whose_kernel_is_killed_for_memory_says_so(
+    deployment: Deployment, login: Callable[..., Page], shots: Callable[[Page, str], None]
+) -> None:
+    page = login("erin")
+    visitor = deployment.login("erin")
+    small = {"resources": {"cpu": 1, "memory": "600MiB", "shm": "64MiB"}}
+    assert visitor.start("hungry", small).is_success
+    assert visitor.ready("hungry")
+    page.goto(f"{deployment.url}/user/erin/hungry/lab")
+    page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    editor = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+    expect(page.get_by_role("button", name="| Idle")).to_be_visible(timeout=30_000)
+    editor.fill("held = [b'x' * 2**20 for _ in range(2000)]")
+    page.keyboard.press("Shift+Enter")
+    output = page.locator(".jp-OutputArea-output").first
+    expect(output).to_contain_text("needed more memory than the 600 MiB", timeout=30_000)
+    shots(page, "lab-kernel-killed")
+    visitor.stop_all()

@@ -1,4 +1,4 @@
-"""The administrator's page says of every setting that it exists, and its true default."""
+"""The pages for administrators and operators name every setting, ending and metric truly."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bai_spawner.catalog import Catalog, load_catalog
+from bai_spawner.reasons import Ending
 from bai_spawner.units import format_size
 
-PAGE = (Path(__file__).parents[2] / "docs" / "administration.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "administration.md").read_text(encoding="utf-8")
+OPERATIONS = (DOCS / "operations.md").read_text(encoding="utf-8")
 ROW = re.compile(
     r"^\| `(?P<path>[^`]+)` \| (?P<meaning>[^|]+) \| (?P<default>[^|]+) \|$", re.MULTILINE
 )
@@ -111,3 +114,21 @@ def test_every_trait_is_documented(module: str, name: str) -> None:
         trait for trait in owner.class_own_traits(config=True) if f"`{name}.{trait}`" not in PAGE
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_every_ending_is_documented_under_its_tab(ending: Ending) -> None:
+    assert f"\n| `{ending.key}` | {ending.status.tab} | " in OPERATIONS
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    metrics = pytest.importorskip("bai_spawner.metrics")
+    source = Path(metrics.__file__).read_text(encoding="utf-8")
+    shown = set(re.findall(r'"(bai_\w+)"', source))
+    told = set(re.findall(r"^\| `(bai_\w+)` \|", OPERATIONS, re.MULTILINE))
+    assert {name.removesuffix("_total") for name in told} == shown
+
+
+def test_the_operators_page_names_only_settings_that_exist() -> None:
+    named = set(re.findall(r"\b(BaiRuntime|BaiSpawner)\.(\w+)", OPERATIONS))
+    assert {f"{owner}.{trait}" for owner, trait in named} <= set(re.findall(r"`(\w+\.\w+)`", PAGE))

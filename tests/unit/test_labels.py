@@ -61,7 +61,7 @@ def test_labels_of_others_do_not_disturb(session: SessionLabels) -> None:
 def test_a_hub_and_an_allocation_can_be_asked_for_by_label(session: SessionLabels) -> None:
     encoded = labels.encode(session)
     assert encoded[labels.HUB] == "hub"
-    assert encoded[labels.ALLOCATION] == "0123"
+    assert encoded["bai.allocation"] == "0123"
 
 
 @pytest.mark.parametrize("key", sorted(labels.encode(SessionLabels(*["x"] * 10, 1, 1, 1))))

@@ -23,6 +23,7 @@ from bai_spawner.errors import (
     StartFailed,
 )
 from bai_spawner.folders import FolderMount
+from bai_spawner.keeper import Hub, Servers
 from bai_spawner.lifecycle import Running, Start
 from bai_spawner.options import from_form
 from bai_spawner.policy import Subject
@@ -69,6 +70,7 @@ async def runtime(
     made.engine = engine
     yield made
     made.lifecycle.close()
+    made.history.close()
 
 
 @pytest.fixture
@@ -418,7 +420,7 @@ async def test_a_session_that_no_server_leads_to_is_ended_after_its_grace(
     owned = await launch("owned", body={})
     stranger = await launch("stranger", body={})
     runtime.reconcile_interval, runtime.stranger_grace = 0.1, 0.3
-    keeping = asyncio.create_task(runtime.keep_in_step(lambda: {("alice", "owned")}))
+    keeping = asyncio.create_task(runtime.keep_in_step(Hub(lambda: Servers({("alice", "owned")}))))
     await asyncio.sleep(0.15)
     assert stranger.container in engine.containers
     await asyncio.sleep(0.5)
@@ -431,7 +433,7 @@ async def test_a_start_under_way_is_no_stranger(runtime: BaiRuntime, engine: Fak
     """Its allocation is not confirmed, and its container comes when it comes."""
     runtime.reconcile_interval, runtime.stranger_grace = 0.1, 0
     await runtime.admit(ALICE, "one", body=BODY, session="")
-    keeping = asyncio.create_task(runtime.keep_in_step(set))
+    keeping = asyncio.create_task(runtime.keep_in_step(Hub(Servers)))
     await asyncio.sleep(0.35)
     assert len(runtime.ledger) == 1
     keeping.cancel()

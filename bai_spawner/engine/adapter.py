@@ -1,6 +1,6 @@
 """The Docker engine, as few idempotent verbs on a pool of threads.
 
-This is the only module that knows docker-py. Every call runs on a thread of a
+Every call runs on a thread of a
 pool of its own, so a slow one holds up no other user, and every failure becomes
 one of our types: `EngineAway` when nothing may be concluded, `EngineError` with
 the engine's own words otherwise. What is already so is success: removing what is
@@ -13,12 +13,12 @@ was away, so a hub may start before its engine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import tarfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -30,61 +30,23 @@ from docker.utils import kwargs_from_env, parse_repository_tag
 
 from bai_spawner import labels
 from bai_spawner.container import GID, UID, ContainerSpec
+from bai_spawner.engine.events import Listener
+from bai_spawner.engine.state import ContainerState, EngineInfo
 from bai_spawner.errors import (
     EngineAway,
     EngineError,
     ImageMissing,
-    LabelError,
     NameTaken,
     shown,
 )
-from bai_spawner.labels import SessionLabels
 
 T = TypeVar("T")
 
 LOG_BYTES = 10 * 1024 * 1024
-HOLDING = frozenset({"created", "running", "paused", "restarting", "removing"})
-"""States in which a container holds what its labels say; an exited one holds nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """What the engine's host has: cores and bytes."""
-
-    cpu: int
-    memory: int
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerState:
-    """A container as the engine sees it. ``address`` is its address on the deployment's network."""
-
-    id: str
-    name: str
-    status: str
-    exit_code: int
-    oom_killed: bool
-    error: str
-    address: str
-    labels: Mapping[str, str]
-
-    @property
-    def running(self) -> bool:
-        """Whether its processes run (a paused one counts: it can go on)."""
-        return self.status in {"running", "paused", "restarting"}
-
-    @property
-    def holds(self) -> bool:
-        """Whether it holds what its labels say."""
-        return self.status in HOLDING
-
-    def session(self) -> SessionLabels | None:
-        """Its labels, when they are a session's."""
-        try:
-            return labels.decode(self.labels)
-        except LabelError:
-            return None
+GREET_SECONDS = 10.0
+"""How long an engine that serves others may take to let in one more."""
+SECRET = frozenset({"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"})
+"""Variables of a container's environment whose values no log may show."""
 
 
 class Engine:
@@ -107,7 +69,7 @@ class Engine:
         self._kwargs = {
             "version": "auto",
             "timeout": timeout,
-            "max_pool_size": threads,
+            "max_pool_size": threads + 1,  # and one that listens
             **kwargs_from_env(),
             **(client_kwargs or {}),
         }
@@ -170,15 +132,49 @@ class Engine:
         await self._call(lambda client: _remove(client, container))
 
     async def logs(self, container: str, lines: int) -> str:
-        """The end of what it printed; empty when it is gone."""
-        raw = await self._call(
-            lambda client: _unless_gone(lambda: client.logs(container, tail=lines))
-        )
-        return (raw or b"").decode("utf-8", "replace")
+        """The end of what it printed, without its token; empty when it is gone."""
+        return await self._call(lambda client: _logs(client, container, lines))
 
-    async def list(self, hub: str) -> list[ContainerState]:
-        """Every container of a deployment, whatever it is doing."""
-        return await self._call(lambda client: _list(client, hub))
+    async def list(self, hub: str, *, size: bool = False) -> list[ContainerState]:
+        """Every container of a deployment, whatever it is doing.
+
+        With ``size`` the engine measures what each wrote, which takes it seconds.
+        """
+        label = f"{labels.HUB}={hub}"
+        return await self._call(lambda client: _list(client, label, size=size))
+
+    async def everyone(self) -> Sequence[ContainerState]:
+        """Every session's container of every deployment on this engine, the newest first."""
+        return await self._call(lambda client: _list(client, labels.HUB))
+
+    async def stats(self, container: str) -> Mapping[str, Any] | None:
+        """What it uses now, in the engine's own words; ``None`` when it is gone."""
+        return await self._call(
+            lambda client: _unless_gone(
+                lambda: client.stats(container, stream=False, one_shot=True)
+            )
+        )
+
+    async def greet(self) -> None:
+        """Be answered on a new connection.
+
+        An engine that goes down lets nobody in any more and ends its containers, and tells
+        all that to those who are connected.
+
+        Raises:
+            EngineAway: it does not answer, or not for long.
+        """
+        await self._call(lambda _: self._greet())
+
+    async def listen(self, hub: str) -> Listener:
+        """Hear what befalls a deployment's containers from now on.
+
+        Raises:
+            EngineAway: the engine does not answer.
+        """
+        listener = Listener(hub)
+        await self._call(listener.open)
+        return listener
 
     async def _call(self, work: Callable[[docker.APIClient], T]) -> T:
         """Run ``work`` on a thread, its failures worded as ours."""
@@ -192,6 +188,11 @@ class Engine:
         except (DockerException, requests.RequestException) as error:
             self._forget_client()
             raise EngineAway(f"the Docker engine does not answer ({_cause(error)})") from error
+
+    def _greet(self) -> None:
+        kwargs = {**self._kwargs, "timeout": GREET_SECONDS}
+        with contextlib.closing(docker.APIClient(**kwargs)) as another:
+            another.ping()
 
     @property
     def client(self) -> docker.APIClient:
@@ -304,38 +305,32 @@ def _clear_name(client: docker.APIClient, spec: ContainerSpec) -> None:
 
 def _inspect(client: docker.APIClient, container: str) -> ContainerState | None:
     try:
-        found = client.inspect_container(container)
+        return ContainerState.inspected(client.inspect_container(container))
     except APIError as error:
         if error.status_code == HTTPStatus.NOT_FOUND:
             return None
         raise
-    state, networks = found["State"], found["NetworkSettings"]["Networks"]
-    return ContainerState(
-        id=found["Id"],
-        name=found["Name"].lstrip("/"),
-        status=state["Status"],
-        exit_code=int(state["ExitCode"]),
-        oom_killed=bool(state["OOMKilled"]),
-        error=state["Error"],
-        address=next((n["IPAddress"] for n in networks.values() if n["IPAddress"]), ""),
-        labels=found["Config"]["Labels"] or {},
-    )
 
 
-def _list(client: docker.APIClient, hub: str) -> list[ContainerState]:
-    return [
-        ContainerState(
-            id=found["Id"],
-            name=found["Names"][0].lstrip("/") if found["Names"] else "",
-            status=found["State"],
-            exit_code=0,
-            oom_killed=False,
-            error="",
-            address="",
-            labels=found["Labels"] or {},
-        )
-        for found in client.containers(all=True, filters={"label": f"{labels.HUB}={hub}"})
-    ]
+def _list(client: docker.APIClient, label: str, *, size: bool = False) -> list[ContainerState]:
+    found = client.containers(all=True, size=size, filters={"label": label})
+    return [ContainerState.listed(one) for one in found]
+
+
+def _logs(client: docker.APIClient, container: str, lines: int) -> str:
+    """The end of a log, without the session's token, which its own environment has."""
+    try:
+        environment = client.inspect_container(container)["Config"]["Env"] or ()
+        log = client.logs(container, tail=lines).decode("utf-8", "replace")
+    except APIError as error:
+        if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # gone, or going
+            return ""
+        raise
+    for variable in environment:
+        name, _, value = variable.partition("=")
+        if name in SECRET and value:
+            log = log.replace(value, "[token]")
+    return log
 
 
 def _remove(client: docker.APIClient, container: str) -> None:
