@@ -1,0 +1,126 @@
+"""SSH and SFTP into the session: with its own key, and with nothing else.
+
+The private key is ``id_container`` in the work directory, where the file browser shows
+it; key and host key are made new for each session. sshd runs as the session's user,
+so it can be no other. When it dies it is started again, and the session's log says so.
+
+Sources: sshd_config(5); OpenSSH runs unprivileged for one user when PAM is off.
+"""
+
+import asyncio
+import os
+import subprocess
+import time
+from logging import Logger
+from pathlib import Path
+
+PORT = 2222
+"""Where sshd listens, in the container."""
+SSHD = "/usr/sbin/sshd"
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 60.0
+"""Seconds before the first and, at most, before a later attempt to start it again."""
+STEADY_SECONDS = 30.0
+"""After so long it counts as having run."""
+
+CONFIG = """\
+Port {port}
+HostKey {run}/host_key
+PidFile none
+UsePAM no
+AuthenticationMethods publickey
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin no
+AuthorizedKeysFile .ssh/authorized_keys
+AllowAgentForwarding no
+X11Forwarding no
+PermitUserEnvironment no
+Subsystem sftp internal-sftp
+SetEnv "PATH={path}"
+"""
+
+
+class SshServer:
+    """The session's sshd.
+
+    Args:
+        log: the server's log.
+        home: the user's home directory.
+        run: a directory that nobody else may enter; it is made.
+        command: how sshd is started, before its own arguments.
+    """
+
+    def __init__(
+        self,
+        log: Logger,
+        *,
+        home: Path = Path("/home/work"),
+        run: Path = Path("/run/bai-session/ssh"),
+        command: tuple[str, ...] = (SSHD,),
+    ) -> None:
+        self._log, self._home, self._run, self._command = log, home, run, command
+
+    async def serve(self) -> None:
+        """Keep it running until cancelled. Without keys there is none, and the log says so."""
+        try:
+            await asyncio.to_thread(self.prepare)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self._log.error("There is no SSH in this session: %s", error)
+            return
+        pause = FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            code = await self._once()
+            pause = FIRST_PAUSE if time.monotonic() - began > STEADY_SECONDS else pause
+            self._log.error("sshd ended (exit code %s); it is started again in %g s", code, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _once(self) -> int:
+        """Run sshd until it ends; with what."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command, "-D", "-e", "-f", str(self._run / "sshd_config")
+            )
+        except OSError as error:
+            self._log.error("sshd cannot be started: %s", error)
+            return -1
+        return await process.wait()
+
+    def prepare(self) -> None:
+        """Make the keys and the configuration.
+
+        The public key is added to ``~/.ssh/authorized_keys``; what is there stays.
+
+        Raises:
+            OSError: a file cannot be written.
+            subprocess.CalledProcessError: a key cannot be made.
+        """
+        self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_key(self._run / "host_key")
+        private = self._home / "id_container"
+        public = make_key(private)
+        folder = self._home / ".ssh"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        authorized = folder / "authorized_keys"
+        known = authorized.read_text() if authorized.exists() else ""
+        authorized.touch(mode=0o600)
+        with authorized.open("a") as file:
+            file.write("\n" if known and not known.endswith("\n") else "")
+            file.write(public)
+        config = CONFIG.format(port=PORT, run=self._run, path=os.environ.get("PATH", ""))
+        (self._run / "sshd_config").write_text(config)
+
+
+def make_key(path: Path) -> str:
+    """Make a new pair at a path, in place of an older one; the public half, one line.
+
+    Only the private half is left on disk.
+    """
+    path.unlink(missing_ok=True)
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - no text of anybody's
+    public = path.with_name(f"{path.name}.pub")
+    line = public.read_text()
+    public.unlink()
+    return line
