@@ -10,7 +10,7 @@ from itertools import chain
 from bai_spawner import names, units
 from bai_spawner import policy as rules
 from bai_spawner.catalog import Environment, Preset
-from bai_spawner.errors import Problem
+from bai_spawner.errors import Problem, Reason
 from bai_spawner.form import bounds as limits
 from bai_spawner.form import view, words
 from bai_spawner.form.answers import Answers, told
@@ -42,6 +42,7 @@ class Page:
         rows = self._folder_rows()
         return view.View(
             refused=self.answers.refused,
+            filled=self.answers.request is not None,
             summary=self._summary(rows),
             session_name=self._field("session_name"),
             name_rule=names.SESSION_NAME_RULE,
@@ -336,7 +337,7 @@ class Page:
             label, target = words.LABELS[name], element_id(name)
         else:
             label, target = problem.path, ""
-        return view.SummaryLine(label, target, told(problem))
+        return view.SummaryLine(label, target, told(problem), problem.reason is Reason.INVALID)
 
 
 def _automatic_row(folder: FolderChoice) -> view.FolderRow:

@@ -133,18 +133,26 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class SummaryLine:
-    """A problem on top of the page, with a link to its field if the page has one."""
+    """A problem on top of the page, with a link to its field if the page has one.
+
+    ``lasting``: the same form is refused again, whatever others do meanwhile.
+    """
 
     label: str
     target: str
     message: str
+    lasting: bool
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The whole page. ``refused``: it comes back because a launch was refused."""
+    """The whole page. ``refused``: it comes back because a launch was refused.
+
+    ``filled``: it holds what was sent before, so that no page has only its defaults.
+    """
 
     refused: bool
+    filled: bool
     summary: tuple[SummaryLine, ...]
     session_name: Field
     name_rule: str

@@ -23,17 +23,20 @@ pathlib.Path("lost.txt").write_text("lost")
 """
 
 
-def launch(page: Page, name: str) -> None:
-    """Fill the form with resources of one's own, a folder and a variable, and launch."""
+def launch(page: Page, name: str, variables: str = "GREETING=hello world") -> None:
+    """Go through the form: variables, a folder and resources of one's own, up to the review."""
     page.get_by_role("link", name="START").click()
     page.wait_for_url("**/hub/spawn/*/s*")
     page.get_by_label("Session name").fill(name)
-    page.get_by_label("Environment variables").fill("GREETING=hello world")
+    page.locator("[name=env]").fill(variables)
+    page.get_by_role("button", name="Next").click()
     page.locator('[name="mount:data"]').select_option("rw")
+    page.get_by_role("button", name="Next").click()
     page.get_by_text("Custom allocation", exact=True).first.click()
     page.locator("[name=cpu]").fill("2")
     page.locator("[name=memory]").fill("1.5")
     page.locator("[name=shm]").fill("0.25")
+    page.get_by_role("button", name="Next").click()
 
 
 def run_cell(page: Page) -> str:
@@ -57,7 +60,7 @@ def test_launch_work_stop_and_find_the_folder_again(
     notes = deployment.folder("alice", "data") / "notes.txt"
 
     launch(page, "experiment")
-    shots(page, "form")
+    shots(page, "review")
     page.get_by_role("button", name="LAUNCH").click()
     page.wait_for_url(re.compile("/hub/spawn-pending/|/user/alice/"), wait_until="commit")
     if "spawn-pending" in page.url:
@@ -126,15 +129,15 @@ def test_a_refusal_is_shown_at_its_field_with_everything_kept(
     login: Callable[..., Page], shots: Callable[[Page, str], None]
 ) -> None:
     page = login("dave")
-    launch(page, "no good name")
-    page.locator("[name=cpu]").fill("64")
+    launch(page, "refused1", "GREETING=hello world\nHOME=/tmp")
     page.get_by_role("button", name="LAUNCH").click()
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("64 asked > 2 allowed for one session")
-    expect(alert).to_contain_text("Session name")
-    expect(page.get_by_label("Session name")).to_have_value("no good name")
+    expect(alert).to_contain_text("HOME is set by the platform")
+    variables = page.locator("[name=env]")
+    expect(variables).to_be_focused()
+    expect(variables).to_have_value("GREETING=hello world\nHOME=/tmp")
+    expect(page.get_by_label("Session name")).to_have_value("refused1")
     expect(page.locator("[name=memory]")).to_have_value("1.5")
-    expect(page.get_by_label("Environment variables")).to_have_value("GREETING=hello world")
     shots(page, "form-refused")
 
 

@@ -280,7 +280,7 @@ def test_every_choice_comes_back_as_what_it_says() -> None:
 
 
 def test_no_field_has_a_name_that_the_server_does_not_know() -> None:
-    fields = {control.name: ["1"] for control in page(folders=[DATA]).controls}
+    fields = {control.name: ["1"] for control in page(folders=[DATA]).controls if control.name}
     known = {*options.KEYS}
     assert set(options.from_form(fields).body) <= known
 
@@ -295,9 +295,30 @@ def test_no_javascript_is_needed_or_there() -> None:
     assert not [name for element in found.elements for name in element if name.startswith("on")]
 
 
-def test_the_four_sections_are_there() -> None:
+def test_the_four_pages_are_there_and_each_has_a_step() -> None:
     found = page()
     assert found.tags.count("fieldset") == found.tags.count("legend") == 4
+    pages = [element["id"] for element in found.elements if "data-bai-page" in element]
+    assert pages == ["bai-environment", "bai-mounts", "bai-resources", "bai-review"]
+    steps = [e["href"] for e in found.elements if (e.get("href") or "").startswith("#")]
+    assert steps[:4] == [f"#{name}" for name in pages]
+
+
+def test_what_only_a_script_can_fill_is_hidden_without_one() -> None:
+    hidden = [element.get("id") for element in page().elements if "hidden" in element]
+    assert {"bai-pages", "bai-review"} <= set(hidden)
+    assert not {"bai-environment", "bai-mounts", "bai-resources"} & set(hidden)
+
+
+def test_every_block_of_the_review_leads_to_what_it_shows() -> None:
+    found = page()
+    blocks = [e["data-bai-review"] for e in found.elements if "data-bai-review" in e]
+    assert blocks == ["environment", "name", "variables", "folders", "resources", "group"]
+    edits = [e for e in found.elements if e.get("class") == "bai-edit"]
+    focusable = {e["id"] for e in found.elements if "tabindex" in e and e.get("id")}
+    controls = {control.attrs.get("id") for control in found.controls}
+    assert {(e["href"] or "")[1:] for e in edits} <= focusable | controls
+    assert len(edits) == len(blocks)
 
 
 def test_every_control_has_a_label() -> None:
@@ -595,6 +616,22 @@ def test_the_summary_is_announced_focused_and_marks_a_refusal() -> None:
     assert "data-bai-problems" in summary
 
 
+@pytest.mark.parametrize(
+    ("reason", "lasting"),
+    [(Reason.INVALID, True), (Reason.POLICY, False), (Reason.CAPACITY, False)],
+)
+def test_only_a_problem_that_stays_while_the_form_does_is_said_to_last(
+    reason: Reason, lasting: bool
+) -> None:
+    found = page(request=sent(), problems=[Problem("resources.cpu", "is wrong", reason)])
+    assert any("data-bai-lasting" in element for element in found.elements) is lasting
+
+
+def test_a_form_that_comes_back_says_that_it_is_filled() -> None:
+    assert any("data-bai-filled" in element for element in page(request=sent()).elements)
+    assert not any("data-bai-filled" in element for element in page().elements)
+
+
 def test_an_engine_that_is_away_is_told_and_is_no_refusal() -> None:
     found = page(problems=[Problem("engine", "does not answer", Reason.ENGINE)])
     assert "does not answer" in found.texts["bai-problems"]
@@ -787,6 +824,14 @@ async def test_the_launch_page_shows_a_failure_unless_the_form_does(
     assert "LAUNCH" in found.text
     (form_tag,) = [e for e in found.elements if e.get("id") == "spawn_form"]
     assert form_tag["action"] == "/hub/spawn/alice/s1?next=%2Fx&_xsrf=t%3D1"
+
+
+async def test_the_buttons_that_turn_pages_are_hidden_without_a_script() -> None:
+    found = await hub_page("spawn.html", url="/x?_xsrf=a", spawner_options_form="<p>A form</p>")
+    ours = [e for e in found.elements if (e.get("id") or "").startswith("bai-")]
+    buttons = {e["id"]: e for e in ours if e.get("type") in ("button", "submit")}
+    assert {"bai-back", "bai-next"} == {name for name, e in buttons.items() if "hidden" in e}
+    assert [n for n, e in buttons.items() if e["type"] == "submit"] == ["bai-launch-button"]
 
 
 async def test_a_failure_without_html_is_shown_as_text() -> None:

@@ -1,0 +1,253 @@
+"""The launch form as four pages: turning them loses nothing, launches nothing by accident."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.deployment import Deployment
+
+Login = Callable[..., Page]
+Shots = Callable[[Page, str], None]
+TITLES = ("Environment", "Data folders", "Resources", "Review")
+
+
+def opened(login: Login, user: str, **options: object) -> Page:
+    """The launch form of a user, on its first page."""
+    page = login(user, **options)
+    page.get_by_role("link", name="START").click()
+    expect_page(page, "Environment")
+    return page
+
+
+def expect_page(page: Page, title: str) -> None:
+    """One page is shown, and its step is the current one."""
+    for other in TITLES:
+        expect(page.get_by_role("group", name=other, exact=True)).to_have_count(int(other == title))
+    expect(page.locator("#bai-pages [aria-current=step]")).to_have_text(re.compile(f"^{title}"))
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def block(page: Page, key: str) -> Locator:
+    return page.locator(f"[data-bai-review={key}]")
+
+
+def fill(page: Page) -> None:
+    """Something on each page that is not its default; ends on the review."""
+    page.get_by_label("Session name").fill("mine1")
+    page.locator("[name=env]").fill("TOKEN=<b>hunter2</b>\nEMPTY=")
+    press(page, "Next")
+    page.locator('[name="mount:data"]').select_option("ro")
+    page.get_by_label("New folder").fill("results")
+    press(page, "Next")
+    page.get_by_role("radio", name="Custom allocation").check()
+    page.locator("[name=cpu]").fill("2")
+    page.locator("[name=memory]").fill("")
+    press(page, "Next")
+    expect_page(page, "Review")
+
+
+@pytest.fixture
+def form(login: Login) -> Iterator[Page]:
+    """The form of a user who launches nothing."""
+    return opened(login, "grace")
+
+
+def test_next_back_and_the_steps_turn_pages_and_keep_what_was_typed(form: Page) -> None:
+    fill(form)
+    address = form.url
+    for title in ("Resources", "Data folders", "Environment"):
+        press(form, "Back")
+        expect_page(form, title)
+    expect(form.get_by_role("button", name="Back")).to_be_hidden()
+    expect(form.get_by_label("Session name")).to_have_value("mine1")
+    form.get_by_role("link", name="Resources").click()
+    expect_page(form, "Resources")
+    expect(form.locator("[name=cpu]")).to_have_value("2")
+    assert form.url == address
+
+
+def test_the_browsers_back_and_forward_turn_pages_and_keep_what_was_typed(form: Page) -> None:
+    fill(form)
+    form.go_back()
+    expect_page(form, "Resources")
+    form.go_back()
+    expect_page(form, "Data folders")
+    expect(form.get_by_label("New folder")).to_have_value("results")
+    press(form, "Back")
+    expect_page(form, "Environment")
+    form.go_forward()
+    expect_page(form, "Data folders")
+    form.go_back()
+    form.go_back()
+    form.wait_for_url("**/hub/home")
+
+
+def test_arrows_turn_pages_unless_a_field_has_the_focus(form: Page) -> None:
+    keys = form.keyboard
+    keys.press("ArrowRight")
+    expect_page(form, "Data folders")
+    keys.press("Alt+ArrowRight")
+    expect_page(form, "Resources")
+    keys.press("ArrowLeft")
+    expect_page(form, "Data folders")
+    form.get_by_label("New folder").fill("abc")
+    keys.press("ArrowLeft")
+    keys.type("x")
+    expect(form.get_by_label("New folder")).to_have_value("abxc")
+    expect_page(form, "Data folders")
+
+
+def test_enter_goes_on_and_launches_on_the_review_alone(
+    login: Login, deployment: Deployment
+) -> None:
+    form = opened(login, "judy")
+    form.get_by_label("Session name").fill("entered1")
+    form.keyboard.press("Enter")
+    expect_page(form, "Data folders")
+    expect(form.locator("#bai-mounts")).to_be_focused()
+    form.keyboard.press("Tab")
+    expect(form.locator('[name="mount:data"]')).to_be_focused()
+    form.get_by_label("New folder").press("Enter")
+    expect_page(form, "Resources")
+    form.keyboard.press("Enter")
+    expect_page(form, "Review")
+    assert not deployment.login("judy").servers()[form.url.rsplit("/", 1)[1]]["pending"]
+    form.keyboard.press("Enter")
+    form.wait_for_url(re.compile("/hub/spawn-pending/|/user/judy/"), wait_until="commit")
+    visitor = deployment.login("judy")
+    (server,) = visitor.servers()
+    assert visitor.ready(server)["display_name"] == "entered1"
+    visitor.stop_all()
+
+
+def test_the_review_shows_what_was_chosen_and_masks_values(form: Page, shots: Shots) -> None:
+    fill(form)
+    shots(form, "review")
+    expect(block(form, "environment")).to_contain_text("Python version 3.13")
+    expect(block(form, "name")).to_contain_text("mine1")
+    expect(block(form, "folders")).to_contain_text("data Read only")
+    expect(block(form, "folders")).to_contain_text("results Made for you")
+    expect(block(form, "resources")).to_contain_text("CPU 2 cores")
+    expect(block(form, "resources")).to_contain_text("RAM the least that the environment needs")
+    expect(block(form, "resources")).to_contain_text("× 1 session")
+    expect(block(form, "group")).to_contain_text("General")
+    variables = block(form, "variables")
+    expect(variables).to_contain_text("TOKEN")
+    expect(variables).to_contain_text("EMPTY no value: it is dropped")
+    expect(variables).not_to_contain_text("hunter2")
+    form.get_by_role("switch", name="Show the values").check()
+    expect(variables).to_contain_text("TOKEN <b>hunter2</b>")
+    expect(variables.locator("b")).to_have_count(0)
+
+
+def test_an_edit_link_leads_to_its_field_and_back_returns(form: Page) -> None:
+    fill(form)
+    form.get_by_role("link", name="Edit Environment variables").click()
+    expect_page(form, "Environment")
+    expect(form.locator("[name=env]")).to_be_focused()
+    form.locator("[name=env]").fill("OTHER=1")
+    form.go_back()
+    expect_page(form, "Review")
+    expect(block(form, "variables")).to_contain_text("OTHER")
+    expect(block(form, "variables")).not_to_contain_text("TOKEN")
+
+
+def test_an_invalid_number_is_marked_blocks_the_launch_and_is_led_to(
+    form: Page, shots: Shots
+) -> None:
+    fill(form)
+    form.get_by_role("link", name="Edit Resources").click()
+    cpu = form.locator("[name=cpu]")
+    cpu.fill("64")
+    press(form, "Next")
+    told = "CPU: must be at least 1 and at most 2"
+    expect(block(form, "resources").locator(".bai-reason")).to_contain_text(told)
+    shots(form, "review-wrong")
+    press(form, "LAUNCH")
+    expect_page(form, "Resources")
+    expect(cpu).to_be_focused()
+    expect(cpu).to_have_attribute("aria-invalid", "true")
+    expect(form.get_by_role("alert")).to_contain_text(f"Not launched. {told}")
+    shots(form, "blocked")
+    cpu.fill("1")
+    expect(form.get_by_role("alert")).to_be_hidden()
+    expect(cpu).not_to_have_attribute("aria-invalid", "true")
+    press(form, "Next")
+    expect(block(form, "resources").locator(".bai-reason")).to_have_text("")
+
+
+def test_boxes_that_do_not_count_block_nothing(form: Page) -> None:
+    fill(form)
+    form.get_by_role("link", name="Edit Resources").click()
+    form.locator("[name=cpu]").fill("64")
+    form.get_by_role("radio", name="Small").check()
+    press(form, "Next")
+    expect(block(form, "resources")).to_contain_text("Small 1 CPU · 1 GiB RAM")
+    expect(block(form, "resources").locator(".bai-reason")).to_have_text("")
+
+
+def test_without_a_folder_the_launch_waits_for_the_box_to_be_ticked(form: Page) -> None:
+    form.get_by_role("link", name="Data folders").click()
+    form.locator('[name="mount:data"]').select_option("")
+    form.get_by_role("link", name="Review").click()
+    expect(block(form, "folders")).to_contain_text("None is mounted: all files are deleted")
+    press(form, "LAUNCH")
+    expect_page(form, "Data folders")
+    box = form.locator("[name=alone]")
+    expect(box).to_be_focused()
+    box.check()
+    form.get_by_role("link", name="Review").click()
+    expect(block(form, "folders").locator(".bai-reason")).to_have_text("")
+
+
+def test_a_refusal_opens_the_page_of_its_first_problem_and_blocks_until_it_is_edited(
+    form: Page, shots: Shots
+) -> None:
+    form.get_by_role("link", name="Data folders").click()
+    folder = form.get_by_label("New folder")
+    folder.fill(".ssh")
+    press(form, "CONFIRM AND LAUNCH")
+    expect(form.get_by_role("alert")).to_contain_text("The session was not launched")
+    expect_page(form, "Data folders")
+    expect(folder).to_be_focused()
+    expect(folder).to_have_value(".ssh")
+    shots(form, "refused")
+    form.get_by_role("link", name="Review").click()
+    expect(block(form, "folders").locator(".bai-reason")).to_contain_text("New folder")
+    press(form, "LAUNCH")
+    expect_page(form, "Data folders")
+    expect(folder).to_be_focused()
+    folder.fill("fine")
+    expect(folder).not_to_have_attribute("aria-invalid", "true")
+    form.get_by_role("link", name="Review").click()
+    expect(block(form, "folders").locator(".bai-reason")).to_have_text("")
+
+
+def test_page_one_launches_at_once_with_the_defaults(login: Login, deployment: Deployment) -> None:
+    page = opened(login, "heidi")
+    expect(page.get_by_text("pages not visited have their defaults")).to_be_visible()
+    press(page, "CONFIRM AND LAUNCH")
+    page.wait_for_url(re.compile("/hub/spawn-pending/|/user/heidi/"), wait_until="commit")
+    visitor = deployment.login("heidi")
+    (server,) = visitor.servers()
+    assert "1 CPU" in visitor.ready(server)["user_options"]["profile"]
+    visitor.stop_all()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1100, 375])
+def test_every_page_fits_the_screen(login: Login, shots: Shots, scheme: str, width: int) -> None:
+    page = opened(login, "ivan", color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    for number, title in enumerate(TITLES, start=1):
+        expect_page(page, title)
+        shots(page, f"wizard-{scheme}-{width}-{number}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.keyboard.press("ArrowRight")
