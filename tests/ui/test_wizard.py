@@ -118,7 +118,8 @@ def test_enter_goes_on_and_launches_on_the_review_alone(
     expect_page(form, "Resources")
     form.keyboard.press("Enter")
     expect_page(form, "Review")
-    assert not deployment.login("judy").servers()[form.url.rsplit("/", 1)[1]]["pending"]
+    listed = deployment.login("judy").servers().values()
+    assert not [server for server in listed if server["pending"] or server["ready"]]
     form.keyboard.press("Enter")
     form.wait_for_url(re.compile("/hub/spawn-pending/|/user/judy/"), wait_until="commit")
     visitor = deployment.login("judy")
@@ -228,6 +229,38 @@ def test_a_refusal_opens_the_page_of_its_first_problem_and_blocks_until_it_is_ed
     expect(folder).not_to_have_attribute("aria-invalid", "true")
     form.get_by_role("link", name="Review").click()
     expect(block(form, "folders").locator(".bai-reason")).to_have_text("")
+
+
+def test_a_refusal_of_what_no_page_has_opens_the_review(form: Page) -> None:
+    form.evaluate(
+        """() => {
+            const strange = document.createElement("input");
+            strange.type = "hidden";
+            strange.name = "strange";
+            strange.value = "1";
+            document.getElementById("spawn_form").append(strange);
+        }"""
+    )
+    press(form, "CONFIRM AND LAUNCH")
+    expect(form.get_by_role("alert")).to_contain_text("strange")
+    expect_page(form, "Review")
+    expect(form.locator("#bai-problems")).to_be_focused()
+
+
+def test_the_browsers_back_from_a_refusal_keeps_what_was_sent(form: Page) -> None:
+    form.get_by_label("Session name").fill("kept1")
+    form.locator("[name=env]").fill("KEPT=yes")
+    press(form, "Next")
+    form.get_by_label("New folder").fill(".ssh")
+    press(form, "CONFIRM AND LAUNCH")
+    expect(form.get_by_role("alert")).to_contain_text("The session was not launched")
+    form.go_back()
+    expect_page(form, "Data folders")
+    expect(form.get_by_label("New folder")).to_have_value(".ssh")
+    form.go_back()
+    expect_page(form, "Environment")
+    expect(form.get_by_label("Session name")).to_have_value("kept1")
+    expect(form.locator("[name=env]")).to_have_value("KEPT=yes")
 
 
 def test_page_one_launches_at_once_with_the_defaults(login: Login, deployment: Deployment) -> None:

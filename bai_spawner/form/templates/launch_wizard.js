@@ -61,8 +61,9 @@
   // what the server told stands in the summary; it lasts if the same form is refused again
   let told = [...document.querySelectorAll("#bai-problems li:has(a)")].map((line) => {
     const link = line.querySelector("a");
+    const message = says(line.querySelector("span"));
     const lasting = "baiLasting" in line.dataset;
-    return { field: target(link), label: says(link), reason: says(line.querySelector("span")), lasting };
+    return { field: target(link), label: says(link), reason: message, lasting };
   });
 
   const judge = () => {
@@ -95,17 +96,20 @@
         { field: control, label: label(control), reason: reason(control), lasting: true }
       ));
   };
-  const follows = (a, b) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING;
-  const problems = () =>
-    [...told, ...seen()].sort((a, b) => (follows(a.field, b.field) ? -1 : 1));
+  const order = ({ field: a }, { field: b }) => {
+    if (a === b) return 0;
+    return a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1;
+  };
+  const problems = () => [...told, ...seen()].sort(order);
 
-  // an edit may have mended what the server told; two fields of the first page stand for themselves
+  // an edit may have mended what the server told; two fields stand for themselves
   const independent = (control) => ["session_name", "env"].includes(control.name);
   const settles = (edited, problem) => {
     if (edited === problem.field) return true;
     if (independent(edited) || independent(problem.field)) return false;
     const page = pageOf(problem.field);
-    return page === pageOf(edited) || (edited.name === "environment" && page.id === "bai-resources");
+    const bounding = edited.name === "environment" && page.id === "bai-resources";
+    return bounding || page === pageOf(edited);
   };
   const settle = (edited) => {
     const settled = told.filter((problem) => settles(edited, problem));
@@ -132,7 +136,7 @@
   const unmark = (control) => {
     const message = `${control.id}:problem`;
     if (byId(message)) byId(message).remove();
-    const alike = control.name ? [...form.elements].filter((c) => c.name === control.name) : [control];
+    const alike = [...form.elements].filter((one) => control.name && one.name === control.name);
     for (const one of alike) {
       one.classList.remove("is-invalid");
       one.removeAttribute("aria-invalid");
@@ -211,7 +215,8 @@
       block.querySelector(".bai-reason").replaceChildren(
         ...its.map((problem) => item(`${problem.label}: ${problem.reason}`)),
       );
-      block.querySelector(".bai-facts").replaceChildren(...facts[block.dataset.baiReview]().map(line));
+      const lines = facts[block.dataset.baiReview]();
+      block.querySelector(".bai-facts").replaceChildren(...lines.map(line));
     }
     reveal.parentElement.hidden = !variables().some((variable) => variable.value);
   };
