@@ -43,7 +43,7 @@ def test_a_users_variables_reach_kernels_and_terminals_literally_and_nothing_els
     session: Session,
 ) -> None:
     first = session.environ("1")
-    server = session.environ(session.processes("bai-session")[-1])
+    server = session.environ(session.processes("bin/bai-session")[-1])
     for name, value in LITERAL.items():
         assert first.get(name) != value, name
         assert server.get(name) != value, name

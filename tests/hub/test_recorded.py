@@ -199,7 +199,7 @@ def test_a_session_that_exits_has_its_exit_code_kept(
 ) -> None:
     user.start("one", SMALL)
     session = Session(deployment, user, "one")
-    session.run("kill", "-TERM", session.processes("bai-session")[-1])
+    session.run("kill", "-TERM", session.processes("bin/bai-session")[-1])
     ended = record(Status.TERMINATED)
     assert ended.end
     assert ended.end.ending is Ending.EXITED
@@ -212,7 +212,7 @@ def test_a_session_that_is_killed_for_memory_says_so_with_the_limit(
 ) -> None:
     user.start("one", SMALL)
     session = Session(deployment, user, "one")
-    server = session.processes("bai-session")[-1]
+    server = session.processes("bin/bai-session")[-1]
     session.run("sh", "-c", f"echo 1000 > /proc/{server}/oom_score_adj")
     session.container.exec_run(["python3", "-c", HOG], detach=True)
     ended = record(Status.ERROR)
