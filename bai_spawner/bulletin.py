@@ -7,7 +7,6 @@ it, what is free, and what each session uses. No policy's users, no image, no pa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 
 from bai_spawner.catalog import Catalog
@@ -48,11 +47,3 @@ def availability(free: Availability) -> str:
 def statistics(found: Round) -> str:
     """What each session uses, by allocation."""
     return json.dumps({allocation: use.to_json() for allocation, use in found.uses.items()})
-
-
-KINDS: Mapping[str, str] = {
-    CATALOGUE: "at the hub's start",
-    AVAILABILITY: "with every round of statistics",
-    STATISTICS: "with every round of statistics",
-}
-"""Each kind, and when it is written."""

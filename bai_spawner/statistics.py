@@ -21,7 +21,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,9 @@ class Sample:
         at: when, in seconds of this machine's monotonic clock.
         cpu_seconds: of all its processes on all cores, since it started.
         memory: bytes in use without page cache that the kernel may take back at any
-            time: usage less inactive_file, as `docker stats` shows it.
-        memory_peak: the highest ``memory`` of the samples joined by `following`, so of
-            one sample its ``memory``. The kernel's own peak counts page cache: after
-            one large file was read it is the container's limit and says nothing.
+            time: usage less inactive_file, as `docker stats` shows it. There is no peak
+            here: the kernel's counts page cache, and after one large file was read it
+            is the container's limit and says nothing.
         processes: processes and threads.
         io_read: bytes read from block devices since it started. cgroup v1 counts them
             only where the kernel does (from Linux 6.10: where a throttle is set).
@@ -61,17 +60,10 @@ class Sample:
     at: float
     cpu_seconds: float
     memory: int
-    memory_peak: int
     processes: int
     io_read: int
     io_written: int
     oom_kills: int
-
-    def following(self, earlier: Sample | None) -> Sample:
-        """This sample with the peak of the earlier ones carried on."""
-        if earlier is None or earlier.memory_peak <= self.memory_peak:
-            return self
-        return replace(self, memory_peak=earlier.memory_peak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +151,6 @@ def from_engine(stats: Mapping[str, Any], at: float | None = None) -> Sample:
         cpu_seconds=_whole(_section(stats, "cpu_stats", "cpu_usage").get("total_usage"))
         / NANOSECONDS,
         memory=used,
-        memory_peak=used,
         processes=_whole(_section(stats, "pids_stats").get("current")),
         io_read=_transferred(transfers, "read"),
         io_written=_transferred(transfers, "write"),
@@ -239,7 +230,6 @@ class _V1:
             at=at,
             cpu_seconds=_number(cpu) / NANOSECONDS,
             memory=used,
-            memory_peak=used,
             processes=_number(processes),
             io_read=read,
             io_written=written,
@@ -280,7 +270,6 @@ class _V2:
             at=at,
             cpu_seconds=_field(cpu, b"usage_usec") / MICROSECONDS,
             memory=used,
-            memory_peak=used,
             processes=_number(processes),
             io_read=_sum(transfers, b"rbytes="),
             io_written=_sum(transfers, b"wbytes="),

@@ -19,7 +19,6 @@ SAMPLE = Sample(
     at=0.0,
     cpu_seconds=1.5,
     memory=60 * MIB,
-    memory_peak=60 * MIB,
     processes=3,
     io_read=6 * MIB,
     io_written=2 * MIB,
@@ -181,7 +180,7 @@ def test_odd_files_count_as_nothing(plain: Host, garbage: str) -> None:
         if not file.endswith("pids.current"):
             plain.path(ONE, file).write_text(garbage, encoding="latin-1")
     found = Cgroups(plain.root).collect([ONE, TWO])
-    assert without_time(found[ONE]) == Sample(0.0, 0.0, 0, 0, 3, 0, 0, 0)
+    assert without_time(found[ONE]) == Sample(0.0, 0.0, 0, 3, 0, 0, 0)
     assert without_time(found[TWO]) == SAMPLE
 
 
@@ -191,9 +190,9 @@ def test_odd_files_count_as_nothing(plain: Host, garbage: str) -> None:
         ("cpuacct.usage", {"cpu_seconds": 0}),
         ("cpu.stat", {"cpu_seconds": 0}),
         ("pids.current", {"processes": 0}),
-        ("usage_in_bytes", {"memory": 0, "memory_peak": 0}),
-        ("memory.current", {"memory": 0, "memory_peak": 0}),
-        ("memory.stat", {"memory": 100 * MIB, "memory_peak": 100 * MIB}),
+        ("usage_in_bytes", {"memory": 0}),
+        ("memory.current", {"memory": 0}),
+        ("memory.stat", {"memory": 100 * MIB}),
         ("oom_control", {"oom_kills": 0}),
         ("memory.events", {"oom_kills": 0}),
         ("io.stat", {"io_read": 0, "io_written": 0}),
@@ -219,7 +218,7 @@ def test_a_missing_controller_counts_as_nothing(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "memory")
     shutil.rmtree(tmp_path / "blkio")
     sample = without_time(Cgroups(tmp_path).read(ONE))
-    assert sample == Sample(0.0, 1.5, 0, 0, 3, 0, 0, 0)
+    assert sample == Sample(0.0, 1.5, 0, 3, 0, 0, 0)
 
 
 def test_bytes_are_counted_by_the_scheduler_where_the_throttle_counts_none(tmp_path: Path) -> None:
@@ -252,14 +251,6 @@ def test_a_container_that_ends_within_a_round_is_left_out(
 
     monkeypatch.setattr(cgroups._layout, "sample", ending)
     assert set(cgroups.collect([ONE, TWO])) == {TWO}
-
-
-def test_the_peak_is_the_highest_memory_of_the_samples() -> None:
-    low, high = replace(SAMPLE, memory=1, memory_peak=1), SAMPLE
-    assert low.following(None) == low
-    assert low.following(high) == replace(low, memory_peak=SAMPLE.memory)
-    assert high.following(low) == high
-    assert low.following(low.following(high)).memory_peak == SAMPLE.memory
 
 
 def later(**changes: Any) -> Sample:
@@ -338,4 +329,4 @@ def test_the_engines_answer_is_of_now_unless_said_otherwise() -> None:
     ],
 )
 def test_what_the_engine_leaves_out_is_nothing(stats: dict[str, Any]) -> None:
-    assert from_engine(stats, 0.0) == Sample(0.0, 0.0, 0, 0, 0, 0, 0, 0)
+    assert from_engine(stats, 0.0) == Sample(0.0, 0.0, 0, 0, 0, 0, 0)
