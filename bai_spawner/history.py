@@ -48,8 +48,8 @@ class History:
         """How many notes the database has not taken yet."""
         return len(self._unwritten)
 
-    async def begin(self, facts: Facts) -> None:
-        """Enter a session that was admitted.
+    async def begin(self, *admitted: Facts) -> None:
+        """Enter the sessions that were admitted, all of them or none.
 
         Raises:
             RecordsError: it cannot be, or not in time; the launch must be refused. Whoever
@@ -62,7 +62,7 @@ class History:
             if not self._write_all():
                 raise RecordsError(self._away)
             if not given_up.is_set():
-                self._open().begin(facts, at=now)
+                self._open().begin(*admitted, at=now)
 
         entered = asyncio.wrap_future(self._executor.submit(enter))
         try:
@@ -70,7 +70,8 @@ class History:
         except (TimeoutError, asyncio.CancelledError) as error:
             given_up.set()
             # it may be entered at this very moment: whatever is there afterwards has ended
-            self._executor.submit(self.end, facts.id, End(Ending.CANCELLED))
+            for facts in admitted:
+                self._executor.submit(self.end, facts.id, End(Ending.CANCELLED))
             if isinstance(error, TimeoutError):
                 told = "the database of records does not answer"
                 raise RecordsError(told) from None

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +177,27 @@ class Ledger:
         )
         self._enter(allocation)
         return allocation
+
+    def reserve_all(self, wanted: Sequence[tuple[Grant, str]]) -> tuple[Allocation, ...]:
+        """Take what several grants need, each for its server: all of it or nothing (R5).
+
+        Raises:
+            Refused: when there is no room for all of them, in words; nothing is taken then.
+        """
+        taken: list[Allocation] = []
+        for grant, server in wanted:
+            try:
+                taken.append(self.reserve(grant, server))
+            except Refused as error:
+                for allocation in taken:
+                    self.release(allocation.id)
+                if not taken:
+                    raise
+                told = f"there is room for {len(taken)} of the {len(wanted)} asked now"
+                why = "; ".join(problem.message for problem in error.problems)
+                problem = Problem("sessions", f"{told} ({why})", error.reason)
+                raise Refused((problem,)) from error
+        return tuple(taken)
 
     def confirm(self, allocation: str) -> None:
         """Note that a container carries the labels: the allocation outlives this process."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Container
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
@@ -38,12 +38,26 @@ def words() -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def draw_word(taken: Container[str]) -> str:
-    """A random word that is not ``taken``; a number is put behind when every word is."""
-    free = [word for word in words() if word not in taken]
+def numbered(name: str, sessions: int) -> tuple[str, ...]:
+    """The names of so many sessions that are launched together (R5)."""
+    if sessions == 1:
+        return (name,)
+    return tuple(f"{name}{number}" for number in range(1, sessions + 1))
+
+
+def draw_word(taken: Collection[str], sessions: int = 1) -> str:
+    """A random word for so many sessions, none of whose names is ``taken``.
+
+    A number is put behind when every word is.
+    """
+
+    def is_free(name: str) -> bool:
+        return not any(one in taken for one in numbered(name, sessions))
+
+    free = [word for word in words() if is_free(word)]
     if free:
         return secrets.choice(free)
-    while (name := f"{secrets.choice(words())}{secrets.randbelow(10**6)}") in taken:
+    while not is_free(name := f"{secrets.choice(words())}{secrets.randbelow(10**6)}"):
         pass
     return name
 

@@ -37,6 +37,8 @@ MAX_VARIABLE_VALUE = 16 * units.KIB
 MAX_VARIABLES_TOTAL = 128 * units.KIB
 MAX_CHOICE = 64
 MAX_SHOWN_KEYS = 5
+MAX_SESSIONS = 100
+"""That one form may launch: whatever the policy says, it is one request."""
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 PLATFORM_PREFIXES = ("JUPYTERHUB_", "JPY_", "JUPYTER_", "NVIDIA_", "CUDA_MPS_", "BAI_")
@@ -271,10 +273,12 @@ class FormRequest:
 
     ``fields`` are as they came, to fill the form again; ``problems`` belong to
     the form's own notation; ``alone`` says that the user accepted a session without a folder.
+    ``sessions`` is how many are asked for, all alike (R5).
     """
 
     body: dict[str, Any]
     session_name: str
+    sessions: int
     alone: bool
     fields: Mapping[str, Sequence[str]]
     problems: tuple[Problem, ...]
@@ -316,8 +320,6 @@ def from_form(fields: Mapping[str, Sequence[Any]]) -> FormRequest:
         boxes = {key: _box(key, _last(fields, key)) for key in RESOURCE_KEYS}
         if filled := {key: value for key, value in boxes.items() if value != ""}:
             body["resources"] = filled
-    if (count := _last(fields, "sessions")) not in ("", "1"):
-        problems.add("sessions", f"must be 1 on this page, not {shown(count)}")
     if mounts := _chosen_folders(fields):
         body["mounts"] = mounts
     text = (fields.get("env") or [""])[-1]
@@ -327,6 +329,7 @@ def from_form(fields: Mapping[str, Sequence[Any]]) -> FormRequest:
     return FormRequest(
         body=body,
         session_name=_last(fields, "session_name"),
+        sessions=_count(_last(fields, "sessions"), problems),
         alone=_last(fields, "alone") != "",
         fields={name: [v for v in vs if isinstance(v, str)] for name, vs in fields.items()},
         problems=tuple(problems),
@@ -337,6 +340,15 @@ def _last(fields: Mapping[str, Sequence[Any]], name: str) -> str:
     """A field's text without the blanks around it; empty when it was not sent."""
     value = (fields.get(name) or [""])[-1]
     return value.strip() if isinstance(value, str) else ""
+
+
+def _count(text: str, problems: Problems) -> int:
+    """How many sessions; an empty box is one."""
+    count = int(text) if _DIGITS.fullmatch(text) else 0 if text else 1
+    if 1 <= count <= MAX_SESSIONS:
+        return count
+    problems.add("sessions", f"must be a whole number from 1 to {MAX_SESSIONS}, not {shown(text)}")
+    return 1
 
 
 def _chosen_folders(fields: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ problem at once; whether there is room now is the ledger's question.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -140,11 +140,14 @@ def check(
     subject: Subject,
     usage: Usage,
     problems: Problems,
-) -> Grant | None:
-    """The grant for a request, or ``None`` when ``problems`` says why there is none.
+    *,
+    sessions: int = 1,
+) -> tuple[Grant, ...]:
+    """The grants for a request, one a session; none when ``problems`` says why.
 
     Keys that are already known to be wrong are not judged again. ``session`` is
-    the name asked for; empty draws a word that no live session of the user has.
+    the name asked for; empty draws a word that no live session of the user has. Of
+    several ``sessions``, all alike, all are allowed or none is (R5).
     """
     policy = select(catalog, subject)
     environment = _environment(options, catalog, policy, problems)
@@ -161,14 +164,14 @@ def check(
         judge.environment(chosen)
     judge.shared_memory()
     judge.session()
-    judge.total(usage, catalog.gpu.quantum)
-    _sessions(policy, usage, problems)
-    name = _name(session, usage, problems)
-    if problems.found or not (environment and chosen and version and group and name):
-        return None
-    return Grant(
+    judge.total(usage, catalog.gpu.quantum, sessions)
+    _sessions(policy, usage, sessions, problems)
+    session_names = _names(session, sessions, usage, problems)
+    if problems.found or not (environment and chosen and version and group):
+        return ()
+    grant = Grant(
         user=subject.user,
-        session=name,
+        session=session_names[0],
         environment=environment,
         version=version,
         image=chosen.versions[version].image,
@@ -182,6 +185,7 @@ def check(
         per_gpu=catalog.gpu.quanta_per_gpu,
         env=options.env,
     )
+    return tuple(replace(grant, session=name) for name in session_names)
 
 
 def _one_of(
@@ -310,8 +314,9 @@ class _Judge:
                 told, bound = compared(key, asked, most)
                 self._add(key, f"{told} asked > {bound} allowed for one session", Reason.POLICY)
 
-    def total(self, usage: Usage, quantum: Decimal) -> None:
+    def total(self, usage: Usage, quantum: Decimal, sessions: int) -> None:
         """What the policy allows in total, what is in use counted in (R52)."""
+        times = f"{sessions} × " if sessions > 1 else ""
         used: dict[str, int | Decimal] = {
             "cpu": usage.cpu,
             "memory": usage.memory,
@@ -319,8 +324,9 @@ class _Judge:
         }
         for key, held in used.items():
             most, asked = getattr(self.policy.limits, key), self.wanted.get(key, 0)
-            if most is not None and asked and held + asked > most:
-                told = f"{say(key, held)} in use + {say(key, asked)} asked > {say(key, most)}"
+            if most is not None and asked and held + sessions * asked > most:
+                wanted = f"{times}{say(key, asked)} asked"
+                told = f"{say(key, held)} in use + {wanted} > {say(key, most)}"
                 self._add(key, f"{told} allowed", Reason.POLICY)
 
     def _add(self, key: str, told: str, reason: Reason = Reason.INVALID) -> None:
@@ -345,20 +351,24 @@ def compared(key: str, one: int | Decimal, other: int | Decimal) -> tuple[str, s
     return told if told[0] != told[1] else (f"{one} B", f"{other} B")
 
 
-def _sessions(policy: Policy, usage: Usage, problems: Problems) -> None:
+def _sessions(policy: Policy, usage: Usage, sessions: int, problems: Problems) -> None:
     most = policy.limits.sessions
-    if most is not None and usage.sessions + 1 > most:
-        told = f"{usage.sessions} in use + 1 asked > {most} allowed; end one first"
+    if most is not None and usage.sessions + sessions > most:
+        mend = "end one first" if usage.sessions >= most else "ask for fewer, or end one first"
+        told = f"{usage.sessions} in use + {sessions} asked > {most} allowed; {mend}"
         problems.add("sessions", told, Reason.POLICY)
 
 
-def _name(session: str, usage: Usage, problems: Problems) -> str | None:
-    if not session:
-        return names.draw_word(usage.names)
-    if not names.is_session_name(session):
-        problems.add("display_name", f"must be {names.SESSION_NAME_RULE}, not {shown(session)}")
-        return None
-    if session in usage.names:
-        problems.add("display_name", f"{shown(session)} is the name of a live session of yours")
-        return None
-    return session
+def _names(session: str, sessions: int, usage: Usage, problems: Problems) -> tuple[str, ...]:
+    """The names of the sessions; none when one of them is wrong."""
+    found = names.numbered(session or names.draw_word(usage.names, sessions), sessions)
+    for name in found:
+        if not names.is_session_name(name):
+            where = " with its number behind" if sessions > 1 else ""
+            told = f"must be {names.SESSION_NAME_RULE}{where}, not {shown(name)}"
+            problems.add("display_name", told)
+            return ()
+    taken = [shown(name) for name in found if name in usage.names]
+    if taken:
+        problems.add("display_name", f"{taken[0]} is the name of a live session of yours")
+    return found

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from bai_spawner.ledger import Allocation, Capacity, Ledger
 from bai_spawner.lifecycle import Lifecycle
 from bai_spawner.meter import Round
 from bai_spawner.metrics import Books, Starts
+from bai_spawner.names import new_server_name
 from bai_spawner.options import FormRequest, SessionOptions, parse
 from bai_spawner.policy import Availability, Grant, Subject, Usage
 from bai_spawner.reasons import End, Ending
@@ -45,6 +47,7 @@ class Launch:
     """An admitted request: what was granted, what it holds, what will be mounted.
 
     ``make_folders`` says whether the folders that everybody has are this user's to have.
+    ``others`` were admitted together with it, all or none, and wait to be started (R5).
     """
 
     options: SessionOptions
@@ -52,6 +55,7 @@ class Launch:
     allocation: Allocation
     mounts: tuple[FolderMount, ...]
     make_folders: bool
+    others: tuple[Launch, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -207,6 +211,8 @@ class BaiRuntime(LoggingConfigurable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._opening = asyncio.Lock()
+        self._waiting: dict[Key, Launch] = {}
+        """Admitted together with another one, and not begun yet."""
         self.keeping: asyncio.Task[None] | None = None
         """Where the hub keeps the task that works as long as it runs."""
 
@@ -376,7 +382,9 @@ class BaiRuntime(LoggingConfigurable):
         """Check a request and reserve what it asks for.
 
         ``session`` is the name asked for, empty for a drawn one; ``form`` is there when
-        the request came through the form, whose own rules hold too.
+        the request came through the form, whose own rules hold too. Of several sessions
+        (R5) this server's comes back; each of its ``others`` has a server name of its own,
+        and waits for `take` or `give_up`.
 
         Raises:
             Refused: with every problem, one of the records included; nothing is reserved then.
@@ -398,30 +406,43 @@ class BaiRuntime(LoggingConfigurable):
             problems.add("mounts", told)
         # From here to the reservation nothing waits: what is checked is what is reserved.
         usage = ledger.usage(subject.user)
-        grant = policy.check(options, session, self.catalog, subject, usage, problems)
+        sessions = form.sessions if form else 1
+        grants = policy.check(
+            options, session, self.catalog, subject, usage, problems, sessions=sessions
+        )
         problems.raise_any()
-        assert grant is not None  # noqa: S101 - no grant without a problem
-        allocation = ledger.reserve(grant, server)
-        await self._record(grant, allocation, mounts, ledger)
-        return Launch(options, grant, allocation, mounts, "user" in chosen.folders)
+        servers = [server, *(new_server_name() for _ in grants[1:])]
+        allocations = ledger.reserve_all(list(zip(grants, servers, strict=True)))
+        make_folders = "user" in chosen.folders
+        first, *others = (
+            Launch(options, grant, allocation, mounts, make_folders)
+            for grant, allocation in zip(grants, allocations, strict=True)
+        )
+        await self._record([first, *others], ledger)
+        self._waiting.update({other.key: other for other in others})
+        return replace(first, others=tuple(others))
 
-    async def _record(
-        self,
-        grant: Grant,
-        allocation: Allocation,
-        mounts: tuple[FolderMount, ...],
-        ledger: Ledger,
-    ) -> None:
-        """Enter an admitted session in the records; without that it gives back its share."""
+    async def _record(self, launches: Sequence[Launch], ledger: Ledger) -> None:
+        """Enter admitted sessions in the records; without that they give back their shares."""
         try:
-            await self.history.begin(_facts(grant, allocation, mounts, self.hub_id))
-        except RecordsError as error:
-            ledger.release(allocation.id)
+            await self.history.begin(*(_facts(launch, self.hub_id) for launch in launches))
+        except BaseException as error:
+            for launch in launches:
+                ledger.release(launch.allocation.id)
+            if not isinstance(error, RecordsError):
+                raise
             told = f"{error}; nothing was started, tell an administrator"
             raise Refused((Problem("records", told, Reason.RECORDS),)) from error
-        except BaseException:
-            ledger.release(allocation.id)
-            raise
+
+    def take(self, key: Key) -> Launch | None:
+        """What was admitted for this server together with another; only the first asker has it."""
+        return self._waiting.pop(key, None)
+
+    def give_up(self, key: Key, why: End) -> bool:
+        """End one that nobody took; whether it still waited."""
+        if waited := self.take(key) is not None:
+            self.lifecycle.discard(key, why=why)
+        return waited
 
     async def _leave_nothing(self, key: Key, ledger: Ledger) -> None:
         """Get rid of what a server that does not run still holds, before it starts again."""
@@ -468,10 +489,9 @@ class BaiRuntime(LoggingConfigurable):
             self.history.publish(bulletin.AVAILABILITY, bulletin.availability(free))
 
 
-def _facts(
-    grant: Grant, allocation: Allocation, mounts: tuple[FolderMount, ...], hub: str
-) -> Facts:
+def _facts(launch: Launch, hub: str) -> Facts:
     """What is recorded of a launch: no variable, and no value of one."""
+    grant, allocation = launch.grant, launch.allocation
     return Facts(
         id=allocation.id,
         hub=hub,
@@ -488,7 +508,7 @@ def _facts(
         shm=grant.amounts.shm,
         quanta=allocation.quanta,
         per_gpu=grant.per_gpu,
-        folders=tuple(mount.label for mount in mounts),
+        folders=tuple(mount.label for mount in launch.mounts),
     )
 
 

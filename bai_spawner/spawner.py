@@ -45,6 +45,7 @@ from bai_spawner.policy import Subject
 from bai_spawner.refusal import LaunchError, failed, refused
 from bai_spawner.runtime import BaiRuntime, Launch
 from bai_spawner.steps import Progress
+from bai_spawner.together import start_others
 
 CLEARING_SECONDS = 1.0
 """How long the hub waits for the rest of an ended session; the work itself goes on."""
@@ -76,6 +77,9 @@ _PULL: dict[str, Pull] = {
     "ifnotpresent": "missing",
     "always": "always",
 }
+
+_starting: set[asyncio.Future[None]] = set()
+"""A task that nobody keeps may be collected before it has run."""
 
 _attempt: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
 
@@ -235,19 +239,33 @@ class BaiSpawner(DockerSpawner):
         if attempt:
             self._refills[self.user.name, self.name] = attempt.request
         try:
-            launch = await self.runtime.admit(
-                self.subject,
-                self.name,
-                body=self.user_options,
-                session=attempt.request.session_name if attempt else self._asked_name(),
-                form=attempt.request if attempt else None,
-            )
+            launch = self.runtime.take((self.user.name, self.name)) or await self._admit(attempt)
         except (Refused, EngineError) as error:
             self._shown_on_page = time.monotonic() - began > FORM_SECONDS
             self.runtime.starts.not_started("refused", error.reason)
             raise self._refuse(error, attempt) from error
         self._launch = launch
         self._accept(launch)
+        if launch.others:
+            self._start_others(launch.others)
+
+    async def _admit(self, attempt: _Attempt | None) -> Launch:
+        """Have what was asked judged, and reserved."""
+        return await self.runtime.admit(
+            self.subject,
+            self.name,
+            body=self.user_options,
+            session=attempt.request.session_name if attempt else self._asked_name(),
+            form=attempt.request if attempt else None,
+        )
+
+    def _start_others(self, others: Sequence[Launch]) -> None:
+        """See that those admitted together with this one are started, whatever becomes of it."""
+        starting = asyncio.ensure_future(
+            start_others(self.runtime, self.user, others, api_url=self.hub.api_url, log=self.log)
+        )
+        _starting.add(starting)
+        starting.add_done_callback(_starting.discard)
 
     def _asked_name(self) -> str:
         """The session's name that came with the request; the server's own name is none (R4).
@@ -382,6 +400,23 @@ class BaiSpawner(DockerSpawner):
         if state and state.address:
             return f"http://{state.address}:{self.port}"
         return str(self.server.url)
+
+    @property
+    def together(self) -> list[dict[str, str]]:
+        """The sessions that were launched with this one, itself first, for the pending page.
+
+        Empty when it was launched alone.
+        """
+        if not self._launch or not self._launch.others:
+            return []
+        return [
+            {
+                "server": launch.allocation.server,
+                "session": launch.grant.session,
+                "progress_url": self.user.progress_url(launch.allocation.server),
+            }
+            for launch in (self._launch, *self._launch.others)
+        ]
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Each step of the start as it begins."""

@@ -56,9 +56,9 @@ class Records:
 
     # ---- write ------------------------------------------------------------------
 
-    def begin(self, facts: Facts, *, at: datetime, status: Status = Status.PENDING) -> None:
-        """Enter a session; one that is there already stays as it is."""
-        self.enter([(facts, at)], status=status)
+    def begin(self, *admitted: Facts, at: datetime, status: Status = Status.PENDING) -> None:
+        """Enter sessions, all of them or none; one that is there already stays as it is."""
+        self.enter([(facts, at) for facts in admitted], status=status)
 
     def enter(self, found: Iterable[tuple[Facts, datetime]], *, status: Status) -> None:
         """Enter several sessions at once, each with the time at which it came to ``status``.

@@ -63,8 +63,9 @@ def spec_of(preset: str, hub: str, network: str) -> ContainerSpec:
     subject = Subject("limits", frozenset({"staff"}))
     group = (CATALOG.presets[preset].groups or ("general",))[0]
     options = parse({"preset": preset, "resource_group": group}, problems)
-    grant = check(options, "", CATALOG, subject, Usage(), problems)
-    assert grant is not None, list(problems)
+    grants = check(options, "", CATALOG, subject, Usage(), problems)
+    assert grants, list(problems)
+    (grant,) = grants
     ledger = Ledger({"local": Capacity(cpu=64, memory=2**40)})
     return build_spec(
         grant,

@@ -21,6 +21,9 @@ c.Spawner.start_timeout = 40
 c.Spawner.group_overrides = {
     "impatient": {"groups": ["impatient"], "spawner_override": {"start_timeout": 4}}
 }
+c.JupyterHub.named_server_limit_per_user = lambda handler: (
+    1 if handler.current_user.name.startswith("single") else 0
+)
 c.BaiSpawner.failure_ttl = 4
 c.BaiSpawner.stop_timeout = 3
 c.JupyterHub.load_groups = {

@@ -61,11 +61,10 @@ def _deciding(ledger: Ledger, options: SessionOptions) -> Callable[[], object]:
     def decide() -> None:
         problems = Problems()
         usage = ledger.usage(SOMEONE.user)
-        grant = policy.check(options, "", catalog, SOMEONE, usage, problems)
+        grants = policy.check(options, "", catalog, SOMEONE, usage, problems)
         problems.raise_any()
-        if grant is None:
-            raise RuntimeError("no grant, and no problem")
-        ledger.release(ledger.reserve(grant, "another").id)
+        (taken,) = ledger.reserve_all([(grant, "another") for grant in grants])
+        ledger.release(taken.id)
 
     return decide
 

@@ -15,6 +15,12 @@ def screen(deployment: Deployment) -> str:
     return str(container.exec_run(["tmux", "capture-pane", "-p"]).output.decode())
 
 
+def attached(deployment: Deployment) -> int:
+    """How many browsers tmux is shown in: only then it takes keys."""
+    (container,) = deployment.containers()
+    return len(container.exec_run(["tmux", "list-clients"]).output.splitlines())
+
+
 def test_the_terminal_opens_from_lab_and_is_the_same_when_it_is_opened_again(
     deployment: Deployment, login: Callable[..., Page], shots: Callable[[Page, str], None]
 ) -> None:
@@ -40,9 +46,11 @@ def test_the_terminal_opens_from_lab_and_is_the_same_when_it_is_opened_again(
     shots(terminal, "terminal")
     url = terminal.url
     terminal.close()
+    assert eventually(lambda: not attached(deployment))
     again = page.context.new_page()
     again.goto(url)
     again.locator(".xterm-screen").wait_for()
+    assert eventually(lambda: attached(deployment))
     again.keyboard.press("Control+b")
     again.keyboard.type("0")
     assert eventually(lambda: "kept-42" in screen(deployment)), "nothing was lost"

@@ -33,8 +33,8 @@ def judged(request: dict[str, Any], offer: Offer) -> tuple[list[Problem], Grant 
     problems = Problems()
     options = parse(request["user_options"], problems)
     name = request.get("display_name", "")
-    grant = check(options, name, offer.catalog, offer.subject, Usage(), problems)
-    return problems.found, grant
+    grants = check(options, name, offer.catalog, offer.subject, Usage(), problems)
+    return problems.found, next(iter(grants), None)
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)

@@ -77,10 +77,16 @@ def test_a_field_that_the_form_does_not_have_is_an_unknown_key() -> None:
     assert [problem.path for problem in problems] == ["privileged", "image"]
 
 
-@pytest.mark.parametrize("count", ["2", "0", "-1", "many", "1.0"])
-def test_the_plain_page_starts_one_session(count: str) -> None:
+@pytest.mark.parametrize(("count", "sessions"), [("", 1), ("1", 1), (" 7 ", 7), ("100", 100)])
+def test_the_form_asks_for_as_many_sessions_as_its_box_says(count: str, sessions: int) -> None:
+    request = form(sessions=count)
+    assert (request.sessions, request.problems) == (sessions, ())
+
+
+@pytest.mark.parametrize("count", ["0", "101", "-1", "many", "1.0", "9" * 99, "²"])
+def test_a_number_of_sessions_that_is_none_is_refused(count: str) -> None:
     (problem,) = form(sessions=count).problems
-    assert str(problem) == f"sessions: must be 1 on this page, not '{count}'"
+    assert str(problem).startswith("sessions: must be a whole number from 1 to 100, not '")
 
 
 def test_a_line_without_an_equals_sign_is_told_by_its_number_and_not_repeated() -> None:

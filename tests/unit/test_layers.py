@@ -47,12 +47,13 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "metrics": (LIFECYCLE, {"prometheus_client"}),
     "runtime": (RUNTIME, {"traitlets", "prometheus_client"}),
     "refusal": (BASE, {"jupyterhub", "markupsafe"}),
+    "together": (RUNTIME, {"jupyterhub", "tornado"}),
     "spawner": (
-        RUNTIME | {"refusal"},
+        RUNTIME | {"refusal", "together"},
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
     "hub": (
-        RUNTIME | {"refusal", "spawner"},
+        RUNTIME | {"refusal", "together", "spawner"},
         {"jupyterhub", "prometheus_client", "sqlalchemy"},
     ),
     "service": (POLICY | RECORDS, {"jupyterhub.services", "tornado", "jinja2", "traitlets"}),

@@ -312,6 +312,39 @@ def test_a_refused_reservation_takes_nothing(ledger: Ledger) -> None:
     ledger.reserve(a_grant(cpu=8), "s1")
 
 
+# R5: several sessions at once
+
+
+def _wanted(sessions: int, **each: int) -> list[tuple[Grant, str]]:
+    return [(a_grant(session=f"s{n}", **each), f"server{n}") for n in range(sessions)]
+
+
+def test_several_sessions_hold_what_each_was_granted(ledger: Ledger) -> None:
+    taken = ledger.reserve_all(_wanted(3, cpu=2, memory=GIB, quanta=2))
+    assert [(a.session, a.server) for a in taken] == [(f"s{n}", f"server{n}") for n in range(3)]
+    assert ledger.usage("ada") == Usage(3, 6, 3 * GIB, 6, frozenset({"s0", "s1", "s2"}))
+    ledger.audit()
+
+
+def test_without_room_for_all_of_them_none_is_held_and_it_is_told_for_how_many(
+    ledger: Ledger,
+) -> None:
+    before = ledger.free(["local"])
+    with pytest.raises(Refused) as refused:
+        ledger.reserve_all(_wanted(5, cpu=1, memory=GIB, quanta=2))
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.reason) == ("sessions", Reason.CAPACITY)
+    assert problem.message.startswith("there is room for 4 of the 5 asked now (")
+    assert (ledger.free(["local"]), len(ledger), ledger.usage("ada")) == (before, 0, Usage())
+    ledger.audit()
+
+
+def test_without_room_for_the_first_of_them_the_reason_is_the_resource(ledger: Ledger) -> None:
+    with pytest.raises(Refused) as refused:
+        ledger.reserve_all(_wanted(2, cpu=9))
+    assert [problem.path for problem in refused.value.problems] == ["resources.cpu"]
+
+
 # The words of a refusal for want of room
 
 AGAIN = "ask for less, or try again when a session has ended"

@@ -129,6 +129,20 @@ def test_when_every_word_is_taken_a_number_makes_a_new_one() -> None:
     assert name not in names.words()
 
 
+def test_sessions_that_are_launched_together_are_numbered_from_1() -> None:
+    assert names.numbered("run", 1) == ("run",)
+    assert names.numbered("run", 3) == ("run1", "run2", "run3")
+
+
+def test_a_word_for_several_sessions_is_free_with_each_number() -> None:
+    *others, word = names.words()
+    taken = {f"{other}2" for other in others} | {word}
+    assert names.draw_word(taken, 2) == word
+    drawn = names.draw_word(taken | {f"{word}1"}, 2)
+    assert names.is_session_name(drawn)
+    assert drawn not in names.words()
+
+
 def test_server_names_are_accepted_by_jupyterhub_and_do_not_repeat() -> None:
     drawn = {names.new_server_name() for _ in range(1_000)}
     assert len(drawn) == 1_000

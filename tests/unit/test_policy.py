@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,11 +31,13 @@ def judge(
     subject: Subject = ADA,
     usage: Usage = NOTHING,
     session: str = "work",
-) -> tuple[list[Problem], Grant | None]:
+    sessions: int = 1,
+) -> tuple[list[Problem], tuple[Grant, ...]]:
     problems = Problems()
-    grant = check(parse(body, problems), session, catalog, subject, usage, problems)
-    assert (grant is None) is bool(problems.found)
-    return problems.found, grant
+    options = parse(body, problems)
+    grants = check(options, session, catalog, subject, usage, problems, sessions=sessions)
+    assert len(grants) == (0 if problems.found else sessions)
+    return problems.found, grants
 
 
 def told(catalog: Catalog, body: dict[str, Any], **circumstances: Any) -> list[str]:
@@ -42,10 +45,9 @@ def told(catalog: Catalog, body: dict[str, Any], **circumstances: Any) -> list[s
 
 
 def granted(catalog: Catalog, body: dict[str, Any], **circumstances: Any) -> Grant:
-    problems, grant = judge(catalog, body, **circumstances)
+    problems, grants = judge(catalog, body, **circumstances)
     assert problems == []
-    assert grant is not None
-    return grant
+    return grants[0]
 
 
 def lowered(**limits: Any) -> Catalog:
@@ -305,3 +307,51 @@ def test_a_name_of_a_live_session_of_the_user_is_refused(catalog: Catalog) -> No
 def test_a_drawn_name_is_none_of_a_live_session(catalog: Catalog) -> None:
     *taken, free = names.words()
     assert granted(catalog, {}, usage=Usage(names=frozenset(taken)), session="").session == free
+
+
+# R5: several sessions
+
+
+def test_several_sessions_are_granted_alike_under_numbered_names(catalog: Catalog) -> None:
+    problems, grants = judge(catalog, {"resources": {"cpu": 1}}, session="run", sessions=2)
+    assert problems == []
+    assert [grant.session for grant in grants] == ["run1", "run2"]
+    assert replace(grants[1], session="run1") == grants[0]
+
+
+def test_several_unnamed_sessions_share_a_word(catalog: Catalog) -> None:
+    _, grants = judge(catalog, {}, session="", sessions=2)
+    assert [g.session[-1] for g in grants] == ["1", "2"]
+    assert len({g.session[:-1] for g in grants} & set(names.words())) == 1
+
+
+def test_what_several_sessions_need_together_counts_against_the_total() -> None:
+    catalog = lowered(cpu=8)
+    asked = {"resources": {"cpu": 2}}
+    assert told(catalog, asked, usage=Usage(sessions=1, cpu=3), sessions=3) == [
+        "resources.cpu: 3 in use + 3 × 2 asked > 8 allowed"
+    ]
+    granted(catalog, asked, usage=Usage(sessions=1, cpu=2), sessions=3)
+
+
+def test_more_sessions_than_may_live_are_refused_with_the_numbers() -> None:
+    catalog = lowered(sessions=3)
+    assert told(catalog, {}, usage=Usage(sessions=1), sessions=3) == [
+        "sessions: 1 in use + 3 asked > 3 allowed; ask for fewer, or end one first"
+    ]
+    granted(catalog, {}, usage=Usage(sessions=1), sessions=2)
+
+
+def test_the_number_behind_a_name_counts_for_its_length(catalog: Catalog) -> None:
+    granted(catalog, {}, session="abc", sessions=2)
+    granted(catalog, {}, session="a" * 63, sessions=2)
+    (line,) = told(catalog, {}, session="a" * 64, sessions=2)
+    assert line.startswith("display_name: must be 4 to 64 letters (A-Z, a-z) and digits")
+    assert "with its number behind" in line
+
+
+def test_a_numbered_name_of_a_live_session_is_refused() -> None:
+    usage = Usage(sessions=1, names=frozenset({"run2"}))
+    assert told(lowered(), {}, usage=usage, session="run", sessions=2) == [
+        "display_name: 'run2' is the name of a live session of yours"
+    ]

@@ -13,6 +13,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from bai_spawner.catalog import Overcommit
 from bai_spawner.container import ContainerSpec, Placing, build_spec
 from bai_spawner.errors import (
     EngineAway,
@@ -25,8 +26,10 @@ from bai_spawner.errors import (
 from bai_spawner.folders import FolderMount
 from bai_spawner.keeper import Hub, Servers
 from bai_spawner.lifecycle import Running, Start
-from bai_spawner.options import from_form
+from bai_spawner.options import FormRequest, from_form
 from bai_spawner.policy import Subject
+from bai_spawner.reasons import End, Ending, of_failure
+from bai_spawner.records import Facts, RecordsError
 from bai_spawner.runtime import BaiRuntime, Launch
 from bai_spawner.steps import Step
 from tests.examples import SHIPPED_CATALOG
@@ -329,6 +332,98 @@ async def test_a_session_without_a_folder_must_be_accepted_on_the_form(
     form = from_form({"environment": ["python"], "alone": ["on"]})
     admitted = await runtime.admit(ALICE, "one", body=form.body, session="", form=form)
     assert admitted.mounts == ()
+
+
+def _several(sessions: int, **fields: str) -> FormRequest:
+    asked = {"sessions": str(sessions), "alone": "on", "session_name": "run", **fields}
+    return from_form({name: [value] for name, value in asked.items()})
+
+
+async def _admit(runtime: BaiRuntime, form: FormRequest, server: str = "one") -> Launch:
+    name = form.session_name
+    return await runtime.admit(ALICE, server, body=form.body, session=name, form=form)
+
+
+async def test_sessions_that_are_launched_together_are_reserved_and_recorded_at_once(
+    runtime: BaiRuntime, port: int
+) -> None:
+    launch = await _admit(runtime, _several(3))
+    together = [launch, *launch.others]
+    assert [one.grant.session for one in together] == ["run1", "run2", "run3"]
+    assert len({one.allocation.server for one in together}) == 3
+    assert launch.key == ("alice", "one")
+    assert runtime.ledger.usage("alice").sessions == 3
+    records = runtime.history._open()
+    found = records.page(runtime.hub_id, user="alice").sessions
+    assert {r.facts.name for r in found} == {"run1", "run2", "run3"}
+    other = launch.others[0]
+    assert runtime.take(other.key) == other
+    assert runtime.take(other.key) is None, "only the first asker has it"
+    await go(runtime, other, port=port)
+    assert runtime.ledger.is_confirmed(other.allocation.id)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"sessions": 4}, {"sessions": 3, "preset": "", "cpu": "2"}],
+    ids=["more than may live", "more than may be held"],
+)
+async def test_of_several_sessions_all_are_admitted_or_none(
+    runtime: BaiRuntime, asked: dict[str, Any]
+) -> None:
+    """Q10."""
+    with pytest.raises(Refused):
+        await _admit(runtime, _several(**asked))
+    assert len(runtime.ledger) == 0
+    assert runtime.history._open().page(runtime.hub_id).total == 0
+    assert runtime._waiting == {}
+
+
+async def test_without_room_for_the_last_of_several_none_is_admitted(runtime: BaiRuntime) -> None:
+    """Q10, on a node that has less than the policy allows."""
+    catalog = runtime.catalog
+    small = catalog.nodes["local"].model_copy(update={"cpu": 2, "overcommit": Overcommit(cpu=1)})
+    runtime.catalog = catalog.model_copy(update={"nodes": {"local": small}})
+    with pytest.raises(Refused, match="there is room for 2 of the 3 asked now"):
+        await _admit(runtime, _several(3))
+    assert len(runtime.ledger) == 0
+
+
+async def test_one_of_several_that_the_hub_did_not_start_gives_back_its_share_and_says_why(
+    runtime: BaiRuntime,
+) -> None:
+    launch = await _admit(runtime, _several(2))
+    (other,) = launch.others
+    why = of_failure(Reason.START, "the hub answered 429 Too many")
+    assert runtime.give_up(other.key, why)
+    assert not runtime.give_up(other.key, why), "given up already"
+    await asyncio.wait_for(runtime.clear(other.key), 5)
+    assert [held.server for held in runtime.ledger] == ["one"]
+    await runtime.history.settled()
+    record = runtime.history._open().get(other.allocation.id)
+    assert record is not None
+    assert record.end == why
+    assert runtime.take(other.key) is None
+
+
+async def test_one_of_several_that_is_being_started_is_not_given_up(runtime: BaiRuntime) -> None:
+    (other,) = (await _admit(runtime, _several(2))).others
+    runtime.take(other.key)
+    assert not runtime.give_up(other.key, End(Ending.START))
+    assert len(runtime.ledger) == 2
+
+
+async def test_several_sessions_without_a_record_hold_nothing(
+    runtime: BaiRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Facts) -> None:
+        raise RecordsError("the database does not answer")
+
+    monkeypatch.setattr(runtime.history, "begin", away)
+    with pytest.raises(Refused, match="does not answer; nothing was started"):
+        await _admit(runtime, _several(3))
+    assert len(runtime.ledger) == 0
+    assert runtime._waiting == {}
 
 
 async def test_a_start_waits_for_the_rest_of_the_last_session_and_is_refused_if_that_stays(
