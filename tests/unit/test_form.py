@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -781,8 +782,15 @@ async def hub_page(name: str, **given: Any) -> Page:
     return Page(await hub.get_template(name).render_async(**variables))
 
 
-def server(name: str, *, active: bool = True, pending: str | None = None) -> SimpleNamespace:
+def server(
+    name: str,
+    *,
+    active: bool = True,
+    pending: str | None = None,
+    together: Sequence[dict[str, str]] = (),
+) -> SimpleNamespace:
     return SimpleNamespace(
+        together=together,
         name=name,
         display_name=HOSTILE if name else "",
         user=user("bob/x"),
@@ -849,10 +857,33 @@ async def test_the_pending_page_stops_the_server_that_it_shows() -> None:
         "spawn_pending.html", spawner=server("s1", pending="spawn"), progress_url="/p"
     )
     (data,) = [e for e in found.elements if e.get("id") == "bai-pending"]
-    assert (data["data-user"], data["data-server-name"]) == ("bob/x", "s1")
+    assert data["data-user"] == "bob/x"
+    (panel,) = [e for e in found.elements if e.get("class") == "bai-start"]
+    assert (panel["data-server"], panel["data-progress-url"]) == ("s1", "/p")
     assert f"Starting {HOSTILE}" in found.texts["bai-heading"]
     links = {e["href"] for e in found.elements if e.get("href")}
     assert {"/hub/home", "/hub/spawn/bob%2Fx/s1"} <= links
+
+
+async def test_the_pending_page_of_several_sessions_has_a_panel_for_each() -> None:
+    together = [
+        {"server": name, "session": HOSTILE + name, "progress_url": f"/{name}/progress"}
+        for name in ("s1", "s2")
+    ]
+    found = await hub_page(
+        "spawn_pending.html",
+        spawner=server("s1", pending="spawn", together=together),
+        progress_url="/p",
+    )
+    panels = [e for e in found.elements if e.get("class") == "bai-start"]
+    assert [p["data-server"] for p in panels] == ["s1", "s2"]
+    assert [p["data-progress-url"] for p in panels] == [
+        "/s1/progress?_xsrf=t%3D1",
+        "/s2/progress?_xsrf=t%3D1",
+    ]
+    stops = [e["aria-label"] for e in found.elements if "bai-stop" in (e.get("class") or "")]
+    assert stops == [f"Stop {HOSTILE}s1", f"Stop {HOSTILE}s2"]
+    assert "Starting 2 sessions" in found.texts["bai-heading"]
 
 
 async def test_home_lists_active_sessions_alone_with_what_can_be_done() -> None:
