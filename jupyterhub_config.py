@@ -16,6 +16,7 @@ here = Path(__file__).parent
 state = Path(os.environ.get("BAI_STATE", here / ".state")).absolute()
 port = int(os.environ.get("BAI_PORT", "8000"))
 proxy_api_port = int(os.environ.get("BAI_PROXY_API_PORT", port + 1))
+service_port = int(os.environ.get("BAI_SERVICE_PORT", port + 2))
 
 # ---- addresses: users reach the proxy; sessions reach the hub on their own network -----------
 c.JupyterHub.bind_url = f"http://127.0.0.1:{port}"
@@ -41,6 +42,7 @@ c.JupyterHub.default_url = "/hub/home"
 # ---- sessions --------------------------------------------------------------------------------
 c.BaiRuntime.catalog_file = os.environ.get("BAI_CATALOG", str(here / "catalog.yaml"))
 c.BaiRuntime.state_dir = str(state)
+c.BaiRuntime.service_url = f"http://127.0.0.1:{service_port}"
 if "BAI_RECORDS_URL" in os.environ:
     c.BaiRuntime.records_url = os.environ["BAI_RECORDS_URL"]
 if "BAI_NETWORK" in os.environ:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import prometheus_client
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from jupyterhub.utils import url_path_join
 from sqlalchemy.orm import selectinload
 
 from bai_spawner.errors import BaiError
-from bai_spawner.form import TEMPLATES
+from bai_spawner.form import TEMPLATES, static_digest
 from bai_spawner.keeper import Hub, Servers
 from bai_spawner.labels import Key
 from bai_spawner.names import new_server_name
 from bai_spawner.runtime import BaiRuntime
 from bai_spawner.spawner import BaiSpawner
 
+SERVICE = "sessions"
+"""The name of the service, and the last part of its address."""
+_PASSED_ON = ("PYTHONPATH", "PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE")
+"""Of this process's environment, what the service needs to begin and to open the records."""
 LISTENING_PAUSE = 0.1
 """Seconds between two looks whether the hub listens yet."""
 LEFTOVERS_PAUSE = 1.0
@@ -48,13 +55,43 @@ def install(c: Any) -> BaiRuntime:
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.template_paths.insert(0, str(TEMPLATES))
     # JupyterHub calls a variable with the user at every page: a fresh name for each START
-    c.JupyterHub.template_vars.update({"new_server_name": lambda _user: new_server_name()})
+    c.JupyterHub.template_vars.update(
+        {
+            "new_server_name": lambda _user: new_server_name(),
+            "bai_service": lambda _user: _service_path(),
+            "bai_static": lambda _user: f"{_service_path()}static/{static_digest()}/",
+        }
+    )
+    _add_service(c, runtime)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return runtime
     runtime.keeping = loop.create_task(_keep(runtime))
     return runtime
+
+
+def _add_service(c: Any, runtime: BaiRuntime) -> None:
+    """Have the hub run the service, which acts with nothing but its visitors' own tokens."""
+    c.JupyterHub.services.append(
+        {
+            "name": SERVICE,
+            "url": runtime.service_url,
+            "command": [sys.executable, "-m", "bai_spawner.service"],
+            "environment": {
+                "BAI_HUB_ID": runtime.hub_id,
+                "BAI_RECORDS_URL": runtime.records_url,
+                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            },
+            "oauth_no_confirm": True,
+            "display": False,
+        }
+    )
+    c.JupyterHub.extra_user_scopes.update({f"access:services!service={SERVICE}"})
+
+
+def _service_path() -> str:
+    return str(url_path_join(JupyterHub.instance().base_url, "services", SERVICE, "/"))
 
 
 async def _keep(runtime: BaiRuntime) -> None:

@@ -190,6 +190,14 @@ class BaiRuntime(LoggingConfigurable):
             c.BaiRuntime.records_url = "postgresql+psycopg://bai@db/bai"
         """,
     )
+    service_url = Unicode(
+        "http://127.0.0.1:8082",
+        config=True,
+        help="""Where the service listens that the hub runs beside it, for the hub's proxy alone::
+
+            c.BaiRuntime.service_url = "http://127.0.0.1:9082"
+        """,
+    )
     records_days = Int(
         365,
         min=1,

@@ -81,7 +81,7 @@ class Deployment:
         )
         network.reload()
         self.gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
-        self.port, self.proxy_api, self.hub_port = free_ports(3)
+        self.port, self.proxy_api, self.hub_port, self.service_port = free_ports(4)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.state / "hub.log"
 
@@ -93,6 +93,7 @@ class Deployment:
             "BAI_PORT": str(self.port),
             "BAI_PROXY_API_PORT": str(self.proxy_api),
             "BAI_HUB_PORT": str(self.hub_port),
+            "BAI_SERVICE_PORT": str(self.service_port),
             "BAI_HUB_IP": self.gateway,
             "BAI_NETWORK": self.network,
             "BAI_CATALOG": str(self.catalog),

@@ -56,7 +56,10 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         RUNTIME | {"refusal", "together", "spawner"},
         {"jupyterhub", "prometheus_client", "sqlalchemy"},
     ),
-    "service": (POLICY | RECORDS, {"jupyterhub.services", "tornado", "jinja2", "traitlets"}),
+    "service": (
+        POLICY | RECORDS | {"bulletin", "form"},
+        {"jupyterhub.services", "jupyterhub.utils", "tornado", "jinja2", "traitlets"},
+    ),
     "server_extension": (
         set(),
         {"jupyter_server", "jupyter_server_proxy", "jupyterhub.singleuser"}

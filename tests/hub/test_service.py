@@ -1,0 +1,113 @@
+"""The service beside the hub: who gets in, and what becomes of it when either is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bai_spawner.form import static_digest
+from tests.deployment import REPO, Deployment, Visitor, eventually
+
+SERVICE = "/services/sessions/"
+PAGE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}
+
+
+def visit(user: Visitor) -> str:
+    """A page's first call, through the hub's login and back: the token for what follows."""
+    answer = user.http.get(f"{SERVICE}api/visit", headers=PAGE)
+    assert answer.is_success, answer.text
+    model = answer.json()
+    assert (model["user"], model["admin"]) == (user.user, False)
+    return str(model["xsrf_token"])
+
+
+def test_a_page_of_the_hub_visits_without_a_question(user: Visitor) -> None:
+    assert visit(user)
+
+
+def test_whoever_is_not_logged_in_is_led_to_the_hub(deployment: Deployment) -> None:
+    answer = httpx.get(f"{deployment.url}{SERVICE}api/visit")
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith("/hub/api/oauth2/authorize?")
+
+
+def test_a_page_of_another_site_learns_nothing(user: Visitor) -> None:
+    visit(user)
+    answer = user.http.get(f"{SERVICE}api/visit", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert "xsrf_token" not in answer.text
+
+
+def test_a_link_leads_to_a_fresh_form_and_launches_nothing(user: Visitor) -> None:
+    """S15."""
+    visit(user)
+    answer = user.http.get(f"{SERVICE}launch", follow_redirects=False)
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith(f"/hub/spawn/{user.user}/s")
+    assert user.http.get(f"{SERVICE}launch").is_success
+    assert not [s for s in user.servers().values() if s["ready"] or s["pending"]]
+
+
+def test_modules_are_served_for_good_under_the_address_of_their_version(
+    deployment: Deployment,
+) -> None:
+    base = f"{deployment.url}{SERVICE}static/"
+    found = httpx.get(f"{base}{static_digest()}/service.js")
+    assert found.is_success
+    assert "javascript" in found.headers["content-type"]
+    assert "immutable" in found.headers["cache-control"]
+    assert httpx.get(f"{base}{'0' * 16}/service.js").status_code == 404
+    for path in ("../render.py", "%2e%2e/render.py", "..%2frender.py", "nothing.js"):
+        assert httpx.get(f"{base}{static_digest()}/{path}").status_code in {403, 404}, path
+
+
+def test_nobody_may_frame_an_answer_or_guess_its_type(user: Visitor) -> None:
+    visit(user)
+    for path in ("api/visit", "health", "nothing"):
+        headers = user.http.get(f"{SERVICE}{path}").headers
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Deployment:
+    """A hub of its own, to kill."""
+    return Deployment(tmp_path / "state", config=REPO / "tests/hub/config.py")
+
+
+def _service_of(deployment: Deployment) -> list[int]:
+    """Processes of its service, told by the port that they were given."""
+    mark = f":{deployment.service_port}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environ = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"bai_spawner.service" in command and mark in environ:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_service_and_a_killed_hub_come_back_on_the_same_port(own: Deployment) -> None:
+    def answers() -> bool:
+        return httpx.get(f"{own.url}{SERVICE}health").is_success
+
+    try:
+        own.start()
+        assert eventually(answers)
+        (pid,) = _service_of(own)
+        os.kill(pid, signal.SIGKILL)
+        assert httpx.get(f"{own.url}/hub/login").is_success, "the hub goes on"
+        assert eventually(answers, seconds=60), "the hub starts it again"
+        own.stop(signal.SIGKILL)
+        assert eventually(lambda: not _service_of(own), seconds=5), "it does not outlive its hub"
+        own.start()
+        assert eventually(answers)
+    finally:
+        own.clean()
