@@ -1,42 +1,35 @@
 """What the hub lets other processes know, as JSON: they read it from the records' database.
 
-Three kinds, each written as a whole and read with its age: the catalogue as users may see
-it, what is free, and what each session uses. No policy's users, no image, no path.
+Three kinds, each written as a whole and read with its age: the catalogue as the hub read
+it, what is free, and what each session uses. The database is the hub's and its service's
+alone: policies and images stand there as in the administrator's file.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from bai_spawner.catalog import Catalog
-from bai_spawner.meter import Round
-from bai_spawner.policy import Availability
+from bai_spawner.policy import Availability, DeviceFree, NodeFree
 
 CATALOGUE, AVAILABILITY, STATISTICS = "catalogue", "availability", "statistics"
 
 
 def catalogue(catalog: Catalog) -> str:
-    """What there is: names, descriptions and versions of environments; groups; the GPU's unit."""
-    return json.dumps(
-        {
-            "environments": {
-                key: {
-                    "name": environment.title,
-                    "description": environment.description,
-                    "icon": environment.icon,
-                    "tags": list(environment.tags),
-                    "versions": list(environment.newest_first()),
-                }
-                for key, environment in catalog.environments.items()
-            },
-            "resource_groups": {k: {"name": g.title} for k, g in catalog.resource_groups.items()},
-            "gpu": {
-                "quantum": str(catalog.gpu.quantum),
-                "quanta_per_gpu": catalog.gpu.quanta_per_gpu,
-            },
-        }
-    )
+    """All that is offered, and to whom."""
+    return catalog.model_dump_json()
+
+
+def read_catalogue(body: str) -> Catalog:
+    """What `catalogue` wrote.
+
+    Raises:
+        ValueError: another version of this package wrote it.
+    """
+    return Catalog.model_validate_json(body)
 
 
 def availability(free: Availability) -> str:
@@ -44,6 +37,16 @@ def availability(free: Availability) -> str:
     return json.dumps({group: [asdict(node) for node in nodes] for group, nodes in free.items()})
 
 
-def statistics(found: Round) -> str:
+def read_availability(body: str) -> Availability:
+    """What `availability` wrote."""
+    return {group: tuple(map(_node, nodes)) for group, nodes in json.loads(body).items()}
+
+
+def _node(found: dict[str, Any]) -> NodeFree:
+    devices = tuple(DeviceFree(**device) for device in found.pop("devices"))
+    return NodeFree(**found, devices=devices)
+
+
+def statistics(uses: Mapping[str, dict[str, Any]]) -> str:
     """What each session uses, by allocation."""
-    return json.dumps({allocation: use.to_json() for allocation, use in found.uses.items()})
+    return json.dumps(uses)

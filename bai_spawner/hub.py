@@ -83,6 +83,8 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
                 "BAI_RECORDS_URL": runtime.records_url,
                 **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             },
+            # of these, what the visitor may: a user's own name and groups, an administrator's all
+            "oauth_client_allowed_scopes": ["read:users:name", "read:users:groups"],
             "oauth_no_confirm": True,
             "display": False,
         }

@@ -491,7 +491,8 @@ class BaiRuntime(LoggingConfigurable):
         await keeper.run(hub, self._publish)
 
     def _publish(self, measured: Round) -> None:
-        self.history.publish(bulletin.STATISTICS, bulletin.statistics(measured))
+        uses = {allocation: use.to_json() for allocation, use in measured.uses.items()}
+        self.history.publish(bulletin.STATISTICS, bulletin.statistics(uses))
         if self.trait_has_value("ledger"):
             free = self._availability(self.ledger)
             self.history.publish(bulletin.AVAILABILITY, bulletin.availability(free))

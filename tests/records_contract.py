@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from bai_spawner.reasons import End, Ending, Status, Tab
-from bai_spawner.records import Facts, Measure, NotTaken, Records, RecordsError
+from bai_spawner.records import Facts, Held, Measure, NotTaken, Records, RecordsError
 from bai_spawner.records import records as module
 from bai_spawner.records.database import MIGRATIONS
 from bai_spawner.records.tables import metadata
@@ -285,6 +285,20 @@ class RecordsContract:
         records.measure({})
         assert known(records).peaks == Measure(1.5, 2**41, 30, 5.5, 50, 61, 7)
         assert known(records, "two").peaks == Measure()
+
+    def test_what_a_user_holds_is_what_their_live_sessions_were_granted(
+        self, records: Records
+    ) -> None:
+        assert records.held("hub", "ada") == Held(0, 0, 0, 0, frozenset())
+        one = replace(facts("one"), user="ada", cpu=1, memory=GIB, quanta=2, name="first")
+        records.begin(one, replace(one, id="two", name="second", cpu=3), at=NOON)
+        records.begin(replace(one, id="ended", name="ended"), at=NOON)
+        records.end("ended", End(Ending.USER), at=minutes(1))
+        records.begin(replace(one, id="theirs", user="grace"), at=NOON)
+        records.begin(replace(one, id="elsewhere", hub="another hub"), at=NOON)
+        records.advance("two", Status.RUNNING, at=minutes(1))
+        names = frozenset({"first", "second"})
+        assert records.held("hub", "ada") == Held(2, 4, 2 * GIB, 4, names)
 
     def test_what_is_published_takes_the_place_of_what_was(self, records: Records) -> None:
         assert records.published("hub", "news") is None

@@ -6,13 +6,14 @@ PostgreSQL, by its URL.
 """
 
 from bai_spawner.records.database import NotTaken, RecordsError
-from bai_spawner.records.facts import Change, Facts, Measure, Page, Published, SessionRecord
+from bai_spawner.records.facts import Change, Facts, Held, Measure, Page, Published, SessionRecord
 from bai_spawner.records.records import LOG_BYTES, Records
 
 __all__ = [
     "LOG_BYTES",
     "Change",
     "Facts",
+    "Held",
     "Measure",
     "NotTaken",
     "Page",

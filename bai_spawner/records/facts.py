@@ -53,6 +53,17 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What the live sessions of one user were granted together: cores, bytes, quanta of GPU."""
+
+    sessions: int
+    cpu: int
+    memory: int
+    quanta: int
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """When a session came to a status."""
 

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bai_spawner.reasons import LIVE, End, Ending, Status, Tab
 from bai_spawner.records.database import Database
-from bai_spawner.records.facts import Change, Facts, Measure, Page, Published, SessionRecord
+from bai_spawner.records.facts import Change, Facts, Held, Measure, Page, Published, SessionRecord
 from bai_spawner.records.tables import changes, logs, published, sessions
 
 LOG_BYTES = 256 * 1024
@@ -181,6 +181,20 @@ class Records:
         )
         with self._database.reading() as connection:
             return frozenset(connection.scalars(question))
+
+    def held(self, hub: str, user: str) -> Held:
+        """What a user's live sessions hold."""
+        mine = sessions.c.hub == hub, sessions.c.user == user, sessions.c.status.in_(LIVE)
+        wanted = (sessions.c.name, sessions.c.cpu, sessions.c.memory, sessions.c.quanta)
+        with self._database.reading() as connection:
+            found = connection.execute(select(*wanted).where(*mine)).all()
+        return Held(
+            sessions=len(found),
+            cpu=sum(row.cpu for row in found),
+            memory=sum(row.memory for row in found),
+            quanta=sum(row.quanta for row in found),
+            names=frozenset(row.name for row in found),
+        )
 
     def get(self, session: str) -> SessionRecord | None:
         """One session, with every change of its status; ``None`` when there is none."""

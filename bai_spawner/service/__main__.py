@@ -9,6 +9,7 @@ import sys
 from urllib.parse import urlsplit
 
 from bai_spawner.service.app import make_app
+from bai_spawner.service.board import Board
 from bai_spawner.service.parent import end_with_parent
 
 MOST_BYTES = 256 * 1024
@@ -18,7 +19,11 @@ MOST_BYTES = 256 * 1024
 async def serve() -> None:
     """Answer until ended."""
     url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
-    app = make_app(os.environ["JUPYTERHUB_SERVICE_PREFIX"], os.environ["JUPYTERHUB_BASE_URL"])
+    app = make_app(
+        os.environ["JUPYTERHUB_SERVICE_PREFIX"],
+        os.environ["JUPYTERHUB_BASE_URL"],
+        Board(os.environ["BAI_RECORDS_URL"], os.environ["BAI_HUB_ID"]),
+    )
     try:
         app.listen(url.port or 80, url.hostname or "127.0.0.1", max_body_size=MOST_BYTES)
     except OSError as error:

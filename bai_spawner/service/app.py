@@ -8,16 +8,19 @@ from tornado.web import Application
 
 from bai_spawner.form import STATIC
 from bai_spawner.service import handlers
+from bai_spawner.service.availability import Availability
+from bai_spawner.service.board import Board
 
 KEY_BYTES = 32
 
 
-def make_app(prefix: str, hub_base: str) -> Application:
+def make_app(prefix: str, hub_base: str, board: Board) -> Application:
     """The application.
 
     Args:
         prefix: its path, such as ``/services/sessions/``.
         hub_base: the hub's, such as ``/``.
+        board: what the hub published.
     """
     return Application(
         [
@@ -25,6 +28,7 @@ def make_app(prefix: str, hub_base: str) -> Application:
             (f"{prefix}health", handlers.Health),
             (f"{prefix}launch", handlers.Launch),
             (f"{prefix}api/visit", handlers.Visit),
+            (f"{prefix}api/availability", Availability),
             (rf"{prefix}static/([0-9a-f]+)/(.+)", handlers.Static, {"path": str(STATIC)}),
         ],
         default_handler_class=handlers.NotFound,
@@ -32,4 +36,5 @@ def make_app(prefix: str, hub_base: str) -> Application:
         cookie_secret=secrets.token_bytes(KEY_BYTES),
         xsrf_cookies=True,
         hub_base=hub_base,
+        board=board,
     )

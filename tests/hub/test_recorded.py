@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bai_spawner import bulletin
+from bai_spawner.catalog import load_catalog
 from bai_spawner.reasons import Ending, Status, Tab
 from bai_spawner.records import Records, SessionRecord
 from tests.deployment import Deployment, Visitor, eventually
@@ -308,8 +310,7 @@ def test_what_a_session_uses_and_what_is_free_are_published_with_their_age(
     assert json.loads(free.body)["general"][0]["cpu"] < 40
     catalogue = records.published(deployment.hub_id, "catalogue")
     assert catalogue
-    assert "3.13" in json.loads(catalogue.body)["environments"]["python"]["versions"]
-    assert "bai-spawner/base" not in catalogue.body
+    assert bulletin.read_catalogue(catalogue.body) == load_catalog(deployment.catalog)
 
 
 def test_metrics_count_sessions_capacity_and_starts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -111,3 +112,75 @@ def test_a_killed_service_and_a_killed_hub_come_back_on_the_same_port(own: Deplo
         assert eventually(answers)
     finally:
         own.clean()
+
+
+# ---- what a user can still get
+
+
+def availability(visitor: Visitor, token: str, user: str = "") -> httpx.Response:
+    params = {"user": user} if user else {}
+    headers = {"X-XSRFToken": token, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+    return visitor.http.get(f"{SERVICE}api/availability", params=params, headers=headers)
+
+
+def test_an_open_form_learns_what_is_free_and_what_the_user_holds(user: Visitor) -> None:
+    token = visit(user)
+    before = availability(user, token).json()
+    assert before["held"]["sessions"] == 0
+    assert set(before["groups"]) == {"general"}, "of this user's policy alone"
+    assert 0 <= before["age"] < 30
+    assert user.start("one", {"resources": {"cpu": 2}}, name="mine").is_success
+    after = availability(user, token).json()
+    assert (after["held"]["sessions"], after["held"]["cpu"], after["names"]) == (1, 2, ["mine"])
+    free = before["groups"]["general"]["nodes"][0]["cpu"]
+
+    def told() -> bool:
+        now = availability(user, token).json()["groups"]["general"]["nodes"][0]["cpu"]
+        return bool(now == free - 2)
+
+    assert eventually(told)
+
+
+def test_another_users_availability_answers_like_that_of_nobody(
+    newcomer: Callable[..., Visitor], admin: Visitor
+) -> None:
+    """S17."""
+    one, other = newcomer(), newcomer()
+    token = visit(one)
+    answers = [availability(one, token, name) for name in (other.user, "nobody", "../admin")]
+    assert [a.status_code for a in answers] == [404] * 3
+    assert len({a.text for a in answers}) == 1
+    answer = admin.http.get(f"{SERVICE}api/visit", headers=PAGE)
+    found = availability(admin, answer.json()["xsrf_token"], other.user)
+    assert found.is_success, found.text
+    assert set(found.json()["groups"]) == {"general"}, "as that user would see it"
+    assert availability(admin, answer.json()["xsrf_token"], "nobody").text == answers[0].text
+
+
+def test_a_visitors_token_may_read_names_and_groups_and_nothing_else(
+    user: Visitor, admin: Visitor
+) -> None:
+    """The service holds no token but its visitors', and those only these scopes."""
+    visit(user)
+    (token,) = [
+        t
+        for t in admin.api("GET", f"/users/{user.user}/tokens").json()["api_tokens"]
+        if t["oauth_client"] and "sessions" in t["oauth_client"]
+    ]
+    assert set(token["scopes"]) == {
+        "access:services!service=sessions",
+        f"read:users:name!user={user.user}",
+        f"read:users:groups!user={user.user}",
+    }
+
+
+def test_without_the_token_of_the_visit_nothing_is_told(user: Visitor) -> None:
+    """S14, for what only reads too: another site's script sends cookies, not this token."""
+    visit(user)
+    for token in ("", "wrong"):
+        answer = user.http.get(
+            f"{SERVICE}api/availability",
+            headers={"X-XSRFToken": token, "Sec-Fetch-Mode": "cors"},
+            follow_redirects=False,
+        )
+        assert answer.status_code in {302, 403}

@@ -43,7 +43,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "lifecycle": (LIFECYCLE, {"tornado"}),
     "meter": (BASE | {"engine", "records", "statistics"}, set()),
     "keeper": (KEEPER, set()),
-    "bulletin": (POLICY | {"meter"}, set()),
+    "bulletin": (POLICY, set()),
     "metrics": (LIFECYCLE, {"prometheus_client"}),
     "runtime": (RUNTIME, {"traitlets", "prometheus_client"}),
     "refusal": (BASE, {"jupyterhub", "markupsafe"}),
