@@ -27,6 +27,7 @@ from pydantic import (
 
 from bai_spawner import units
 from bai_spawner.errors import CatalogError
+from bai_spawner.names import FOLDER_NAME
 
 RESERVED_FOLDERS = frozenset(
     {
@@ -42,7 +43,6 @@ RESERVED_FOLDERS = frozenset(
 """Names in /home/work that belong to the session itself, compared in lower case (R41)."""
 
 _KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
-_FOLDER = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _NATURAL = re.compile(r"(\d+)", re.ASCII)
 
 
@@ -53,7 +53,7 @@ def _key(text: str) -> str:
 
 
 def _folder(text: str) -> str:
-    if not _FOLDER.fullmatch(text) or text in {".", ".."}:
+    if not FOLDER_NAME.fullmatch(text) or text in {".", ".."}:
         raise ValueError("a folder's name has 1 to 64 letters, digits, '.', '_' or '-'")
     return text
 

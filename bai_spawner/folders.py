@@ -13,7 +13,6 @@ between ends the session instead of being handed to the user (S7).
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,14 +21,13 @@ from pathlib import Path
 
 from bai_spawner.catalog import Catalog, Policy
 from bai_spawner.errors import FolderError, Problems, Reason, shown
-from bai_spawner.names import folder_slug
+from bai_spawner.names import FOLDER_NAME, FOLDER_NAME_RULE, folder_slug
 from bai_spawner.options import Mode, Mount
 from bai_spawner.policy import Subject
 
 HOME = "/home/work"
 """Where folders appear in a session (R30)."""
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LISTED = 10
 
 
@@ -118,7 +116,7 @@ class FolderStore:
     def _is_name(self, name: str) -> bool:
         """R41: letters, digits, ``. _ -``; a leading dot and reserved names are not for users."""
         return (
-            _NAME.fullmatch(name) is not None
+            FOLDER_NAME.fullmatch(name) is not None
             and name.lower() not in self._declared.taken()
             and (not name.startswith(".") or name in self._declared.user.automatic)
         )
@@ -167,10 +165,7 @@ class FolderStore:
 
     def _unknown(self, mount: Mount, offered: dict[str, Folder]) -> str:
         if mount.create:
-            return (
-                f"{shown(mount.folder)} is no name for a folder: 1 to 64 letters, digits, '.', "
-                "'_' or '-', not beginning with '.', and none that the session itself uses"
-            )
+            return f"{shown(mount.folder)} is no name for a folder: {FOLDER_NAME_RULE}"
         names = list(offered)
         some = ", ".join(names[:_LISTED]) + (" …" if len(names) > _LISTED else "")
         return f"{shown(mount.folder)} is no folder of yours; yours: {some or 'none yet'}"

@@ -17,8 +17,17 @@ from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
-SESSION_NAME = re.compile(r"[A-Za-z0-9]{4,64}", re.ASCII)
+SESSION_NAME_LONGEST = 64
+SESSION_NAME = re.compile(rf"[A-Za-z0-9]{{4,{SESSION_NAME_LONGEST}}}", re.ASCII)
 SESSION_NAME_RULE = "4 to 64 letters (A-Z, a-z) and digits, nothing else"
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9._\-]{1,64}", re.ASCII)
+FOLDER_NAME_RULE = (
+    "1 to 64 letters, digits, '.', '_' or '-', not beginning with '.', and none that the session"
+    " itself uses"
+)
+"""What a new folder may be called (R41); those that are mounted automatically may begin with
+a dot."""
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}", re.ASCII)
 _DNS_SPACE = re.compile(r"[^a-z0-9]+", re.ASCII)
@@ -43,6 +52,12 @@ def numbered(name: str, sessions: int) -> tuple[str, ...]:
     if sessions == 1:
         return (name,)
     return tuple(f"{name}{number}" for number in range(1, sessions + 1))
+
+
+def free_words(taken: Collection[str], count: int) -> list[str]:
+    """Up to ``count`` different random words that are not ``taken``, to choose a name from."""
+    free = [word for word in words() if word not in taken]
+    return secrets.SystemRandom().sample(free, min(count, len(free)))
 
 
 def draw_word(taken: Collection[str], sessions: int = 1) -> str:

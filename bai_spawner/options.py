@@ -306,8 +306,8 @@ def from_form(fields: Mapping[str, Sequence[Any]]) -> FormRequest:
     """Translate the form's fields into the body that REST would have sent.
 
     A number alone in a memory box is in GiB. An empty preset means custom
-    resources. A field that the form does not have becomes an unknown key, which
-    `parse` refuses.
+    resources. Each ``new_folder`` that is sent is made, after the folders that are there.
+    A field that the form does not have becomes an unknown key, which `parse` refuses.
     """
     problems = Problems()
     body: dict[str, Any] = {}
@@ -357,8 +357,8 @@ def _chosen_folders(fields: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]
         for name in fields
         if name.startswith(MOUNT_FIELD) and _last(fields, name)
     ]
-    if new := _last(fields, "new_folder"):
-        mounts.append({"folder": new, "mode": "rw", "create": True})
+    made = (value.strip() for value in fields.get("new_folder", ()) if isinstance(value, str))
+    mounts += [{"folder": name, "mode": "rw", "create": True} for name in made if name]
     return mounts
 
 

@@ -50,6 +50,10 @@ class Answers:
         values: Sequence[str] = self.request.fields.get(name, ()) if self.request else ()
         return values[-1] if values else default
 
+    def texts(self, name: str) -> list[str]:
+        """Everything that was typed into a field which may be sent several times."""
+        return list(self.request.fields.get(name, ())) if self.request else []
+
     def choice(self, name: str, offered: Sequence[str], default: str) -> str:
         """What was chosen of what is offered, else the default."""
         asked = self.text(name).strip()
@@ -75,15 +79,27 @@ class Answers:
         return _FIELDS.get(path)
 
     def _mount_field(self, index: int) -> str:
-        """The field of an entry of ``mounts``: `from_form` puts the new folder last."""
+        """The field of an entry of ``mounts``: `from_form` puts the new folders last."""
         mounts = self.request.body.get("mounts", []) if self.request else []
         if index >= len(mounts):
             return "mounts"
-        mount = mounts[index]
-        return "new_folder" if mount.get("create") else f"{MOUNT_FIELD}{mount['folder']}"
+        if not mounts[index].get("create"):
+            return f"{MOUNT_FIELD}{mounts[index]['folder']}"
+        return new_folder_field(sum(mount.get("create", False) for mount in mounts[:index]))
+
+
+def new_folder_field(index: int) -> str:
+    """What tells the fields for new folders apart, which are all sent under one name."""
+    return f"new_folder:{index}" if index else "new_folder"
+
+
+def variable(problem: Problem) -> str:
+    """The name of the environment variable that a problem is about, if it is about one."""
+    name = problem.path.removeprefix("env.")
+    return "" if name == problem.path else name
 
 
 def told(problem: Problem) -> str:
     """A problem's message at its field; which variable it is about is not clear from there."""
-    variable = problem.path.removeprefix("env.")
-    return problem.message if variable == problem.path else f"{variable} {problem.message}"
+    name = variable(problem)
+    return f"{name} {problem.message}" if name else problem.message

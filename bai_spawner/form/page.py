@@ -13,10 +13,10 @@ from bai_spawner.catalog import Environment, Preset
 from bai_spawner.errors import Problem, Reason
 from bai_spawner.form import bounds as limits
 from bai_spawner.form import view, words
-from bai_spawner.form.answers import Answers, told
+from bai_spawner.form.answers import Answers, new_folder_field, told, variable
 from bai_spawner.form.bounds import Bound, Room
 from bai_spawner.form.view import FolderChoice
-from bai_spawner.options import MOUNT_FIELD, VERSION_FIELD, Mode
+from bai_spawner.options import MAX_SESSIONS, MOUNT_FIELD, VERSION_FIELD, Mode
 
 CUSTOM = ""
 """The preset that is none: the boxes count."""
@@ -53,7 +53,9 @@ class Page:
             folder_problems=self.answers.at("mounts"),
             automatic=tuple(_automatic_row(f) for f in automatic),
             folders=rows,
-            new_folder=self._new_folder(),
+            new_folders=self._new_folders(),
+            folder_rule=f"must be {names.FOLDER_NAME_RULE}",
+            folder_pattern=rf"(?!\.){names.FOLDER_NAME.pattern}",
             alone=None if automatic else self._field("alone"),
             held=self._held(),
             group_problems=self.answers.at("resource_group"),
@@ -62,12 +64,15 @@ class Page:
             presets=tuple(self._preset(key) for key in self._presets),
             custom=self._custom(),
             boxes=tuple(self._box(key) for key in rules.LABELS),
-            sessions=self._field("sessions", fixed="1"),
+            sessions=self._field("sessions", "1"),
+            sessions_kind=words.box_kind(self.answers.text("sessions")),
+            sessions_explanation=words.EXPLANATIONS["sessions"],
+            sessions_most=self._sessions_most(),
             sessions_notice=self._sessions_notice(),
         )
 
-    def _field(self, name: str, default: str = "", fixed: str | None = None) -> view.Field:
-        value = self.answers.text(name, default) if fixed is None else fixed
+    def _field(self, name: str, default: str = "") -> view.Field:
+        value = self.answers.text(name, default)
         return view.Field(name, element_id(name), value, self.answers.at(name))
 
     # what is offered, and which of it is chosen
@@ -180,10 +185,16 @@ class Page:
             options=tuple(view.Option(v, label, selected=v == chosen) for v, label in labels),
         )
 
-    def _new_folder(self) -> view.Field | None:
-        """Where folders of one's own may be mounted, or where one was asked for."""
-        field = self._field("new_folder")
-        return field if "user" in self.room.policy.folders or field.value else None
+    def _new_folders(self) -> tuple[view.Field, ...]:
+        """A field for each folder that was asked for; else one, where they may be mounted."""
+        asked = [text for text in self.answers.texts("new_folder") if text.strip()]
+        if not asked and "user" in self.room.policy.folders:
+            asked = [""]
+        return tuple(self._new_folder(index, text) for index, text in enumerate(asked))
+
+    def _new_folder(self, index: int, text: str) -> view.Field:
+        own = new_folder_field(index)
+        return view.Field("new_folder", element_id(own), text, self.answers.at(own))
 
     # resources
 
@@ -199,6 +210,12 @@ class Page:
             total = None if limit is None else rules.say(key, limit)
             parts.append(f"{words.share(held, total)} {rules.LABELS[key]}")
         return ", ".join(parts)
+
+    def _sessions_most(self) -> str:
+        """How many sessions the policy leaves; one may be asked for, and is refused in words."""
+        most = self.room.policy.limits.sessions
+        left = MAX_SESSIONS if most is None else most - self.room.usage.sessions
+        return str(min(max(left, 1), MAX_SESSIONS))
 
     def _sessions_notice(self) -> str:
         most = self.room.policy.limits.sessions
@@ -264,7 +281,7 @@ class Page:
         quantum = units.plain(self.room.catalog.gpu.quantum)
         return view.Box(
             field=field,
-            kind="number" if not field.value or words.NUMBER.fullmatch(field.value) else "text",
+            kind=words.box_kind(field.value),
             label=rules.LABELS[key],
             unit=words.UNITS[key],
             low=words.low_box(key, min((b.low for b in found.values()), default=0)),
@@ -333,11 +350,13 @@ class Page:
         elif name and name.startswith(VERSION_FIELD):
             known = name.removeprefix(VERSION_FIELD) in self._environments
             label, target = "Version", element_id(name if known else "environment")
-        elif name in words.LABELS:
-            label, target = words.LABELS[name], element_id(name)
+        elif name and (kind := name.partition(":")[0]) in words.LABELS:
+            label, target = words.LABELS[kind], element_id(name)
         else:
             label, target = problem.path, ""
-        return view.SummaryLine(label, target, told(problem), problem.reason is Reason.INVALID)
+        return view.SummaryLine(
+            label, target, told(problem), problem.reason is Reason.INVALID, variable(problem)
+        )
 
 
 def _automatic_row(folder: FolderChoice) -> view.FolderRow:

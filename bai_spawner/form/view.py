@@ -135,13 +135,15 @@ class Box:
 class SummaryLine:
     """A problem on top of the page, with a link to its field if the page has one.
 
-    ``lasting``: the same form is refused again, whatever others do meanwhile.
+    ``lasting``: the same form is refused again, whatever others do meanwhile. ``variable`` is
+    the environment variable that it is about, if it is about one.
     """
 
     label: str
     target: str
     message: str
     lasting: bool
+    variable: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,9 @@ class View:
     folder_problems: tuple[str, ...]
     automatic: tuple[FolderRow, ...]
     folders: tuple[FolderRow, ...]
-    new_folder: Field | None
+    new_folders: tuple[Field, ...]
+    folder_rule: str
+    folder_pattern: str
     alone: Field | None
     held: str
     group_problems: tuple[str, ...]
@@ -173,4 +177,7 @@ class View:
     custom: PresetCard
     boxes: tuple[Box, ...]
     sessions: Field
+    sessions_kind: str
+    sessions_most: str
+    sessions_explanation: str
     sessions_notice: str

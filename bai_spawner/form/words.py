@@ -23,6 +23,10 @@ EXPLANATIONS = {
         "The part of RAM behind /dev/shm, for programs of several processes, such as PyTorch's"
         " data loaders. Never more than RAM; from half of RAM on little is left for the rest."
     ),
+    "sessions": (
+        "How many sessions of this kind are started together. Each has all of the resources above"
+        " for itself, and its number behind its name. All start, or none."
+    ),
 }
 LABELS = {
     **rules.LABELS,
@@ -36,6 +40,11 @@ LABELS = {
     "preset": "Resources",
     "sessions": "Sessions",
 }
+
+
+def box_kind(text: str) -> str:
+    """The type of a box: a number box would drop what is no number."""
+    return "number" if not text or NUMBER.fullmatch(text) else "text"
 
 
 def share(held: str, most: str | int | None) -> str:

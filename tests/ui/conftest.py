@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from bai_spawner.form import FolderChoice
+from bai_spawner.policy import Usage
+from bai_spawner.units import GIB
 from tests.deployment import ADMIN_PASSWORD, REPO, USER_PASSWORD, Deployment
+from tests.drawn import Drawn, a_node, form_catalog
 
 FLAGS = [
     "--no-sandbox",
@@ -54,6 +59,54 @@ def shots(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
             page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
     return keep
+
+
+@pytest.fixture
+def drawn() -> Iterator[Drawn]:
+    """The launch page of one user without a hub, to be drawn from any catalogue."""
+    made = Drawn(
+        form_catalog(),
+        availability={"general": (a_node(),), "batch": (a_node(cpu=16),)},
+        usage=Usage(1, 2, GIB, 0, frozenset({"taken", "work2"})),
+        folders=(
+            FolderChoice("data", "rw", automatic=False),
+            FolderChoice("ml/corpus", "ro", automatic=False),
+        ),
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, drawn: Drawn) -> Iterator[Callable[..., Page]]:
+    """Opens the page that ``drawn`` shows, in a browser of its own, and waits for the wizard."""
+    contexts: list[BrowserContext] = []
+
+    def open_one(**options: object) -> Page:
+        size = {"viewport": {"width": 1100, "height": 800}}
+        context = browser.new_context(**{**size, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.goto(drawn.url)
+        if options.get("java_script_enabled", True):
+            page.locator("#spawn_form[data-bai-ready]").wait_for()
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def axe() -> Callable[[Page], list[str]]:
+    """What axe-core finds wrong with a page, in words: nothing is what is wanted."""
+
+    def check(page: Page) -> list[str]:
+        found = Axe().run(page).response["violations"]
+        return [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found]
+
+    return check
 
 
 @pytest.fixture

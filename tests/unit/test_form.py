@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
 
-from bai_spawner import options, policy
+from bai_spawner import names, options, policy
 from bai_spawner.catalog import Catalog
 from bai_spawner.errors import Problem, Problems, Reason
 from bai_spawner.form import TEMPLATES
@@ -78,6 +79,17 @@ class Page(HTMLParser):
                 self.texts[name] = self.texts.get(name, "") + data
         if self._ids and self._ids[-1][0] == "textarea":
             self.controls[-1].value += data
+
+    @property
+    def runs_nothing(self) -> bool:
+        """Whether the only scripts are the two that hold data."""
+        scripts = [e for t, e in zip(self.tags, self.elements, strict=True) if t == "script"]
+        data = [{"type": "application/json", "id": name} for name in ("bai-rules", "bai-live")]
+        return scripts == data
+
+    def data(self, name: str) -> Any:
+        """What the page hands to its script."""
+        return json.loads(self.texts[name])
 
     def named(self, name: str) -> list[Control]:
         return [c for c in self.controls if c.name == name]
@@ -291,7 +303,7 @@ def test_no_field_has_a_name_that_the_server_does_not_know() -> None:
 
 def test_no_javascript_is_needed_or_there() -> None:
     found = page()
-    assert "script" not in found.tags
+    assert found.runs_nothing
     assert "button" not in found.tags
     assert not [name for element in found.elements for name in element if name.startswith("on")]
 
@@ -385,6 +397,58 @@ def test_a_folder_that_may_only_be_read_is_not_offered_for_writing() -> None:
 def test_a_new_folder_is_not_offered_where_own_folders_may_not_be_mounted() -> None:
     assert page().named("new_folder")
     assert not page(limited(folders=["group"])).named("new_folder")
+
+
+def test_every_new_folder_that_was_asked_for_has_a_box_of_its_own() -> None:
+    request = options.from_form({"mount:data": ["rw"], "new_folder": ["one", " ", ".two"]})
+    problem = Problem("mounts[2].folder", "is no name")
+    found = page(request=request, problems=[problem], folders=[DATA])
+    assert found.submitted()["new_folder"] == ["one", ".two"]
+    first, second = found.named("new_folder")
+    assert "aria-invalid" not in first.attrs
+    assert "is no name" in found.about(second)
+    assert f"#{second.attrs['id']}" in [element.get("href") for element in found.elements]
+    assert [c.value for c in page().named("new_folder")] == [""]
+
+
+def test_a_problem_of_a_variable_says_which_one_it_is_about() -> None:
+    found = refused(("env.HOME", "is set by the platform"), ("env", "line 2 has no '='"))
+    about = [e["data-bai-variable"] for e in found.elements if "data-bai-variable" in e]
+    assert about == ["HOME"]
+
+
+@pytest.mark.parametrize(("held", "most"), [(0, "3"), (2, "1"), (3, "1")])
+def test_as_many_sessions_can_be_asked_for_as_the_policy_leaves(held: int, most: str) -> None:
+    found = page(limited(limits={"sessions": 3}), usage=Usage(held))
+    sessions = found.one("sessions")
+    assert (sessions.value, sessions.attrs["min"], sessions.attrs["max"]) == ("1", "1", most)
+    assert page().one("sessions").attrs["max"] == str(options.MAX_SESSIONS)
+
+
+def test_a_number_of_sessions_that_was_refused_is_there_again() -> None:
+    assert refused(sessions="7").submitted()["sessions"] == ["7"]
+    assert refused(sessions="many").submitted()["sessions"] == ["many"]
+
+
+def test_the_script_is_told_the_servers_own_rules() -> None:
+    usage = Usage(1, 1, GIB, names=frozenset({names.words()[0]}))
+    rules = page(usage=usage).data("bai-rules")
+    drawn = rules["session_name"]["words"]
+    assert len(set(drawn)) == len(drawn) > 1
+    assert names.words()[0] not in drawn
+    assert "HOME" in rules["variables"]["platform_names"]
+    assert "JUPYTERHUB_" in rules["variables"]["platform_prefixes"]
+    assert ".ssh" in rules["folders"]["reserved"]
+    night = {"cpu": 2, "memory": 2 * GIB, "fgpu": "0", "groups": ["batch"], "unfit": []}
+    assert rules["presets"]["night"] == night
+    assert rules["presets"]["small"]["unfit"] == ["torch"]
+
+
+def test_the_script_is_told_only_what_the_policy_offers() -> None:
+    found = page(limited(environments=["torch"], presets=["medium"], resource_groups=["general"]))
+    rules = found.data("bai-rules")
+    assert rules["presets"].keys() == {"medium"}
+    assert rules["presets"]["medium"]["groups"] == ["general"]
 
 
 def test_variables_are_said_to_be_no_place_for_secrets() -> None:
@@ -649,15 +713,15 @@ def test_a_form_without_problems_has_no_summary_and_nothing_invalid() -> None:
 
 
 def test_no_value_becomes_markup_wherever_it_is_shown() -> None:
-    names = ["session_name", "cpu", "memory", "shm", "fgpu", "new_folder", "env", "alone"]
-    names += ["environment", "resource_group", "preset", "sessions", "version:python"]
-    names += ["mount:data", f"mount:{HOSTILE}", HOSTILE]
-    request = options.from_form({name: [HOSTILE] for name in names})
+    fields = ["session_name", "cpu", "memory", "shm", "fgpu", "new_folder", "env", "alone"]
+    fields += ["environment", "resource_group", "preset", "sessions", "version:python"]
+    fields += ["mount:data", f"mount:{HOSTILE}", HOSTILE]
+    request = options.from_form({name: [HOSTILE] for name in fields})
     paths = ["resources.cpu", "env", f"env.{HOSTILE}", HOSTILE, "mounts[1].folder", "version"]
     found = page(request=request, problems=[Problem(path, HOSTILE) for path in paths])
     plain = page(folders=[LOCAL, DATA, CORPUS])
     assert not set(found.tags) - set(plain.tags) - {"ul", "a", "strong", "h2"}
-    assert "49" not in found.html
+    assert "49" not in found.html.partition("<script")[0]
     assert found.one("session_name").value == HOSTILE
     assert found.one("env").value.removeprefix("\n") == HOSTILE
     assert found.one(f"mount:{HOSTILE}")
@@ -679,7 +743,7 @@ def test_no_text_of_the_catalogue_or_name_of_a_folder_becomes_markup() -> None:
     )
     folders = [replace(DATA, name=HOSTILE), replace(LOCAL, name=HOSTILE)]
     found = page(offered, folders=folders)
-    assert "script" not in found.tags
+    assert found.runs_nothing
     assert HOSTILE in found.text
 
 
@@ -687,7 +751,7 @@ def test_the_text_of_the_variables_cannot_end_its_box() -> None:
     typed = "A=</textarea><script>alert(1)</script>"
     found = refused(env=typed)
     assert found.submitted()["env"] == [typed]
-    assert "script" not in found.tags
+    assert found.runs_nothing
 
 
 # ---- bounds
@@ -776,6 +840,8 @@ async def hub_page(name: str, **given: Any) -> Page:
         "parsed_scopes": {},
         "user": user("alice"),
         "xsrf_token": "t=1",
+        "bai_service": "/services/sessions/",
+        "bai_static": "/services/sessions/static/d1/",
         "new_server_name": lambda: "sfresh",
         **given,
     }
@@ -832,6 +898,17 @@ async def test_the_launch_page_shows_a_failure_unless_the_form_does(
     assert "LAUNCH" in found.text
     (form_tag,) = [e for e in found.elements if e.get("id") == "spawn_form"]
     assert form_tag["action"] == "/hub/spawn/alice/s1?next=%2Fx&_xsrf=t%3D1"
+
+
+async def test_the_launch_page_loads_the_wizard_for_a_form_and_knows_whose_it_is() -> None:
+    given = {"url": "/x?_xsrf=a", "for_user": user("bob")}
+    found = await hub_page("spawn.html", spawner_options_form="<p data-bai-page>", **given)
+    wizard = {"type": "module", "src": "/services/sessions/static/d1/wizard.js"}
+    assert wizard in found.elements
+    (form_tag,) = [e for e in found.elements if e.get("id") == "spawn_form"]
+    assert form_tag["data-bai-owner"] == "bob"
+    none = await hub_page("spawn.html", spawner_options_form=None, **given)
+    assert wizard not in none.elements
 
 
 async def test_the_buttons_that_turn_pages_are_hidden_without_a_script() -> None:

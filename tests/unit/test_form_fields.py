@@ -104,6 +104,15 @@ def test_a_new_folder_is_asked_to_be_made() -> None:
     assert mounts == [{"folder": "thesis", "mode": "rw", "create": True}]
 
 
+def test_several_new_folders_are_made_in_the_order_they_were_given() -> None:
+    sent = {"new_folder": ["thesis", " ", " plots "], "mount:data": ["ro"]}
+    assert [mount["folder"] for mount in from_form(sent).body["mounts"]] == [
+        "data",
+        "thesis",
+        "plots",
+    ]
+
+
 def test_what_was_typed_is_kept_to_fill_the_form_again() -> None:
     request = form(session_name="no good!", cpu="many", env="half a li")
     assert request.fields == {"session_name": ["no good!"], "cpu": ["many"], "env": ["half a li"]}

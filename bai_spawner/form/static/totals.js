@@ -1,0 +1,95 @@
+// What all sessions take together, and whether the user may hold that (R5): told before it is
+// sent, since all of them start or none does.
+
+import { byId, make, says, write } from "./dom.js";
+import { checked, chosen, count, field, isCustom, rules } from "./form.js";
+import { bounds, isStale, live, onLive } from "./live.js";
+import { advise } from "./problems.js";
+
+const GIB = 1024 ** 3;
+const KEYS = ["cpu", "memory", "fgpu"];
+const UNITS = { cpu: "CPU", memory: "GiB RAM", fgpu: "fGPU" };
+const LABELS = { cpu: "CPU", memory: "RAM", fgpu: "fGPU" };
+const line = make("div", { class: "bai-total", id: "bai-total" });
+
+const plain = (number) => String(Math.round(number * 100) / 100);
+const inUnit = (key, value) => plain(key === "memory" ? value / GIB : value);
+const say = (key, value) => (key === "memory" ? `${inUnit(key, value)} GiB` : plain(value));
+
+/** What one session takes: cores, bytes, fGPU. */
+const each = () => {
+  const preset = rules.presets[chosen("preset")];
+  if (preset && !isCustom()) {
+    return { cpu: preset.cpu, memory: preset.memory, fgpu: Number(preset.fgpu) };
+  }
+  const found = bounds();
+  const box = (key) => Number(field(key).value || (found[key] || { low: 0 }).low) || 0;
+  return { cpu: box("cpu"), memory: box("memory") * GIB, fgpu: box("fgpu") };
+};
+
+/** Why so many cannot be held: the policy's words for the first resource that is too much. */
+const overLimits = (one, many) => {
+  const { held, limits } = live();
+  for (const key of KEYS) {
+    const most = limits[key] === null ? Infinity : Number(limits[key]);
+    const used = Number(held[key]);
+    if (one[key] && used + many * one[key] > most) {
+      return `${LABELS[key]}: ${many} × ${say(key, one[key])} > ${say(key, Math.max(most - used, 0))}`
+        + ` left of the ${say(key, most)} that you may hold`;
+    }
+  }
+  return "";
+};
+/** How many such sessions the chosen group has room for now. */
+const roomFor = (one) => {
+  const group = live().groups[chosen("resource_group")];
+  const onNode = (node) => {
+    const gpu = one.fgpu
+      ? node.devices.reduce((sum, { free }) => sum + Math.floor(Number(free) / one.fgpu), 0)
+      : Infinity;
+    return Math.min(
+      one.cpu ? Math.floor(node.cpu / one.cpu) : Infinity,
+      one.memory ? Math.floor(node.memory / one.memory) : Infinity,
+      gpu,
+    );
+  };
+  return group ? group.nodes.reduce((sum, node) => sum + onNode(node), 0) : 0;
+};
+
+const judge = () => {
+  const box = field("sessions");
+  const many = count();
+  if (many < 2 || !box.validity.valid || !checked("environment")) return [];
+  const one = each();
+  const told = { field: box, label: says(box.labels[0]) };
+  const over = overLimits(one, many);
+  if (over) return [{ ...told, reason: over, lasting: !isStale() }];
+  const room = roomFor(one);
+  if (room >= many) return [];
+  const reason = `room for ${room} of this size now, not for ${many}`;
+  return [{ ...told, reason, lasting: false }];
+};
+
+const draw = () => {
+  const many = count();
+  const one = each();
+  const { held, limits } = live();
+  const parts = KEYS.filter((key) => one[key]).map((key) => {
+    const left = Math.max(Number(limits[key]) - Number(held[key]), 0);
+    const most = limits[key] === null ? "" : ` of ${inUnit(key, left)}`;
+    const product = many > 1 ? `${many} × ${inUnit(key, one[key])} = ` : "";
+    return `${product}${inUnit(key, many * one[key])}${most} ${UNITS[key]}`;
+  });
+  const left = KEYS.some((key) => limits[key] !== null) ? " that are left to you" : "";
+  write(line, `Together ${parts.join(", ")}${left}.`);
+  line.hidden = !parts.length;
+};
+
+export const prepareTotals = () => {
+  byId("bai-sessions:help").before(line);
+  advise(judge);
+  field("sessions").form.addEventListener("input", draw);
+  onLive(draw);
+  window.addEventListener("pageshow", draw);
+  draw();
+};
