@@ -15,6 +15,7 @@ from bai_spawner.form import bounds as limits
 from bai_spawner.form import view, words
 from bai_spawner.form.answers import Answers, new_folder_field, told, variable
 from bai_spawner.form.bounds import Bound, Room
+from bai_spawner.form.live import free, held
 from bai_spawner.form.view import FolderChoice
 from bai_spawner.options import MAX_SESSIONS, MOUNT_FIELD, VERSION_FIELD, Mode
 
@@ -57,7 +58,7 @@ class Page:
             folder_rule=f"must be {names.FOLDER_NAME_RULE}",
             folder_pattern=rf"(?!\.){names.FOLDER_NAME.pattern}",
             alone=None if automatic else self._field("alone"),
-            held=self._held(),
+            held=held(self.room),
             group_problems=self.answers.at("resource_group"),
             groups=tuple(self._group(key) for key in self._groups),
             preset_problems=self.answers.at("preset"),
@@ -198,19 +199,6 @@ class Page:
 
     # resources
 
-    def _held(self) -> str:
-        """What the user holds, and of how much."""
-        usage, most = self.room.usage, self.room.policy.limits
-        parts = [f"{words.share(str(usage.sessions), most.sessions)} sessions"]
-        for key in limits.TOTALS:
-            limit = getattr(most, key)
-            if key == "fgpu" and not (limit or usage.quanta or self.room.has_gpu(*self._groups)):
-                continue
-            held = rules.say(key, self.room.used(key))
-            total = None if limit is None else rules.say(key, limit)
-            parts.append(f"{words.share(held, total)} {rules.LABELS[key]}")
-        return ", ".join(parts)
-
     def _sessions_most(self) -> str:
         """How many sessions the policy leaves; one may be asked for, and is refused in words."""
         most = self.room.policy.limits.sessions
@@ -225,14 +213,11 @@ class Page:
 
     def _group(self, key: str) -> view.GroupCard:
         group = self.room.catalog.resource_groups[key]
-        nodes = self.room.nodes(key)
-        shown = [k for k in limits.TOTALS if k != "fgpu" or self.room.has_gpu(key)]
-        free = [f"{rules.say(k, self.room.free(k, nodes))} {rules.LABELS[k]}" for k in shown]
         return view.GroupCard(
             field=view.Field("resource_group", element_id(f"resource_group-{key}"), key),
             title=group.title,
             description=group.description,
-            free=", ".join(free),
+            free=free(self.room, key),
             selected=key == self._group_chosen,
         )
 

@@ -96,7 +96,7 @@ def test_the_browsers_back_and_forward_turn_pages_and_keep_what_was_typed(form: 
     expect_page(form, "Data folders")
     form.go_back()
     form.go_back()
-    assert form.url == "about:blank"
+    form.wait_for_url("about:blank")
 
 
 def test_arrows_turn_pages_unless_a_field_has_the_focus(form: Page) -> None:

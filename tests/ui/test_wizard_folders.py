@@ -144,6 +144,31 @@ def test_without_a_folder_the_launch_asks_first_and_cancel_launches_nothing(
     assert fields["alone"] == ["1"]
 
 
+def test_what_is_lost_without_a_folder_is_said_until_there_is_one(page: Page) -> None:
+    note = page.get_by_text("every file of the session will be deleted when it ends")
+    expect(note).to_be_visible()
+    box(page).fill("results")
+    expect(note).to_be_hidden()
+    box(page).fill("")
+    page.locator('[name="mount:data"]').select_option("rw")
+    expect(note).to_be_hidden()
+    page.locator('[name="mount:data"]').select_option("")
+    expect(note).to_be_visible()
+
+
+def test_folders_that_a_template_brings_replace_the_rows(page: Page) -> None:
+    box(page).fill("mine")
+    box(page).press("Enter")
+    page.evaluate(
+        """async () => {
+            const at = document.querySelector("script[type=module]").src;
+            const { setNewFolders } = await import(new URL("folders.js", at));
+            setNewFolders(["one", " two "]);
+        }"""
+    )
+    assert [*names(page), box(page).input_value()] == ["one", "two", ""]
+
+
 @pytest.mark.parametrize("way", ["a folder", "a new folder"])
 def test_with_a_folder_the_launch_asks_nothing(page: Page, drawn: Drawn, way: str) -> None:
     if way == "a folder":

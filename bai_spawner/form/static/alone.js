@@ -1,6 +1,6 @@
 // Nothing is mounted: the launch asks first (R18), in place of the box that the plain page has.
 
-import { byId } from "./dom.js";
+import { byId, make, write } from "./dom.js";
 import { ask } from "./dialog.js";
 import { automatic, field, form, launchButton, mounts, newFolders } from "./form.js";
 import { leaveAside } from "./problems.js";
@@ -10,9 +10,19 @@ const forget = () => {
   box.checked = false;
 };
 
+const isMounted = () => automatic().length || mounts().length || newFolders().length;
+const note = make("p", { class: "bai-warning", role: "status" });
+const tell = () => write(note, isMounted()
+  ? ""
+  : "No folder is mounted: every file of the session will be deleted when it ends.");
+
 export const prepareAlone = () => {
   if (!box) return;
   byId("bai-alone-choice").hidden = true;
+  byId("bai-alone-choice").after(note);
+  form.addEventListener("input", tell);
+  window.addEventListener("pageshow", tell);
+  tell();
   leaveAside(box);
   forget();
   window.addEventListener("pageshow", forget);  // a browser may have put the tick back
@@ -20,8 +30,7 @@ export const prepareAlone = () => {
 
 /** Whether the launch waits for an answer; it goes on by itself when that is yes. */
 export const confirmAlone = () => {
-  const mounted = automatic().length || mounts().length || newFolders().length;
-  if (!box || mounted || box.checked) return false;
+  if (!box || isMounted() || box.checked) return false;
   ask({
     title: "No data folder is mounted",
     text: "Every file of the session is deleted when it ends. To keep some, cancel, and mount a"

@@ -89,6 +89,16 @@ const add = () => {
   focusOn(box);
 };
 
+/** Puts other new folders in the place of those that are there, as a template or a link has them. */
+export const setNewFolders = (names) => {
+  if (!boxes().length) return;
+  rows().forEach((box) => box.closest("li").remove());
+  adder().value = "";
+  names.map((name) => name.trim()).filter(Boolean).forEach(addRow);
+  keepRows();
+  changed(adder());
+};
+
 export const prepareFolders = () => {
   if (!boxes().length) return;
   rows().forEach((box) => furnish(box.closest("li")));

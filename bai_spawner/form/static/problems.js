@@ -89,7 +89,7 @@ export const problems = () => {
 const marked = new Set();
 const place = (shown) => {
   if (shown.type === "checkbox") return shown.labels[0];
-  return shown.closest(".input-group, .bai-mark-after") || shown;
+  return shown.closest(".bai-mark-after") || shown.closest(".input-group") || shown;
 };
 export const mark = ({ field: control, reason: why }) => {
   const id = `${control.id}:problem`;

@@ -86,7 +86,7 @@ const draw = () => {
 };
 
 export const prepareTotals = () => {
-  byId("bai-sessions:help").before(line);
+  byId("bai-sessions:help").after(line);
   advise(judge);
   field("sessions").form.addEventListener("input", draw);
   onLive(draw);
