@@ -1,4 +1,7 @@
 // The session's name: whether it can be had, how several sessions are called, a word to draw.
+//
+// A blank name is sent as it is: the server draws a word then, and another one should it be taken
+// meanwhile, and the next page shows it. Who wants to see the word first has it drawn here.
 
 import { byId, describe, make, write } from "./dom.js";
 import { changed, count, field, rules, sessionNames } from "./form.js";
