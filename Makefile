@@ -7,7 +7,7 @@ ready = @command -v $(PYTHON) >/dev/null || { \
 	"error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + ": set PYTHON=/path/to/python3")' \
 	&& $(PYTHON) scripts/packages.py
 
-.PHONY: help up down images test test-unit lint bench soak clean
+.PHONY: help up down images test test-unit lint bench soak pictures clean
 
 help:
 	@echo 'make up         run the hub (BAI_PORT, BAI_STATE, BAI_CATALOG); Ctrl-C leaves sessions running'
@@ -18,6 +18,7 @@ help:
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      measurements'
 	@echo 'make soak       kill a hub under load at random moments, fifty times (ARGS="--rounds 20 --seed 8")'
+	@echo 'make pictures   take the pictures of docs/ from the running product'
 	@echo 'make clean      remove packages, tools and caches; what a deployment knows stays'
 
 up:
@@ -53,6 +54,10 @@ bench:
 soak:
 	$(ready) hub test
 	@$(VENV)/python scripts/testbed.py $(VENV)/python tests/faults/soak.py $(ARGS)
+
+pictures:
+	$(ready) hub test
+	@$(VENV)/python scripts/testbed.py $(VENV)/python scripts/pictures.py $(ARGS)
 
 clean:
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -2,8 +2,9 @@
 
 A file named after a verb (``create``, ``start``, …) in the folder of faults holds
 ``{"delay": seconds, "after": seconds, "error": text, "away": true, "image": text,
-"kill": "before" | "after"}``: ``delay`` is spent before the real call, ``after`` behind
-it, and ``kill`` ends the hub's process at that very point, as a crash would.
+"kill": "before" | "after", "once": true}``: ``delay`` is spent before the real call,
+``after`` behind it, ``kill`` ends the hub's process at that very point, as a crash would,
+and ``once`` is a fault that befalls one call alone.
 """
 
 from __future__ import annotations
@@ -63,5 +64,7 @@ class FaultyEngine(Engine):
                 fault: dict[str, Any] = json.loads(path.read_text())
                 if (only := fault.get("image")) and getattr(args[0], "image", only) != only:
                     continue
+                if fault.get("once"):
+                    path.unlink()
                 return fault
         return {}

@@ -11,6 +11,8 @@ import { refresh } from "./pages.js";
 
 const { longest, words } = rules.session_name;
 const SHOWN = 3;
+/** What may stand before a number: with it, four characters are enough. */
+const NUMBERED = "[A-Za-z0-9]{3,}";
 const box = field("session_name");
 const status = make("div", { class: "form-text", id: "bai-session_name:status", role: "status" });
 
@@ -54,7 +56,11 @@ export const prepareName = () => {
   button.addEventListener("click", draw);
   byId("bai-session_name:help").before(status);
   describe(box, status.id);
-  judge(() => box.setCustomValidity(check()));
+  const { pattern } = box;
+  judge(() => {
+    box.pattern = count() > 1 ? NUMBERED : pattern;
+    box.setCustomValidity(check());
+  });
   // the server takes the blanks around a name away; the pattern does not
   box.addEventListener("change", () => {
     box.value = box.value.trim();

@@ -1,0 +1,183 @@
+"""Take the pictures of docs/ from the running product: `make pictures`.
+
+A hub of its own is started with the shipped configuration and catalogue, and used as a newcomer
+would use it, in Chromium. With ``--all FOLDER`` every picture is also taken in dark and on a
+narrow screen, for people to look at.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+REPO = Path(__file__).parent.parent
+sys.path.insert(0, str(REPO))
+
+from tests.deployment import USER_PASSWORD, Deployment  # noqa: E402
+
+USER = "ada"
+DOCS = REPO / "docs" / "images"
+WIDE, NARROW, HEIGHT = 1000, 375, 760
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+
+
+class Camera:
+    """Takes pictures of one page, named for the documentation."""
+
+    def __init__(self, page: Page, folder: Path) -> None:
+        self._page = page
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def take(self, name: str, part: Locator | None = None) -> None:
+        """The whole page, or a part of it."""
+        self._page.wait_for_timeout(300)  # what slides or fades has come to rest
+        path = self._folder / f"{name}.png"
+        if part is None:
+            self._page.screenshot(path=path, full_page=True)
+        else:
+            part.screenshot(path=path)
+        print(path)
+
+
+def press(where: Page | Locator, name: str) -> None:
+    """Press the button of this name."""
+    where.get_by_role("button", name=name, exact=True).click()
+
+
+def go(page: Page, title: str) -> None:
+    """Turn to a page of the form."""
+    page.get_by_role("navigation", name="Pages of the form").get_by_role("link", name=title).click()
+
+
+def login(page: Page, hub: Deployment) -> None:
+    """Log in as a newcomer."""
+    page.goto(f"{hub.url}/hub/login")
+    page.get_by_label("Username").fill(USER)
+    page.get_by_label("Password").fill(USER_PASSWORD)
+    press(page, "Sign in")
+    page.wait_for_url("**/hub/home")
+
+
+def fill_the_form(page: Page, camera: Camera) -> None:
+    """The four pages and their dialogs; ends on the review."""
+    page.get_by_role("link", name="START").click()
+    page.locator("#spawn_form[data-bai-ready]").wait_for()
+    page.get_by_label("Session name").fill("thesis")
+    camera.take("wizard-environment")
+    press(page, "CONFIG")
+    variables = page.get_by_role("dialog", name="Environment variables")
+    for row, (name, value) in enumerate((("DATASET", "corpus-2026"), ("OMP_NUM_THREADS", "2"))):
+        if row:
+            press(variables, "Add a variable")
+        variables.get_by_label("Name", exact=True).nth(row).fill(name)
+        variables.get_by_label("Value", exact=True).nth(row).fill(value)
+    camera.take("wizard-variables")
+    press(variables, "Close")
+    camera.take("wizard-variables-close")
+    press(page.get_by_role("alertdialog"), "Keep editing")
+    press(variables, "SAVE")
+    go(page, "Data folders")
+    camera.take("wizard-folders")
+    page.locator('[name="mount:data"]').select_option("")
+    press(page, "CONFIRM AND LAUNCH")
+    camera.take("wizard-no-folder")
+    press(page.get_by_role("alertdialog"), "Cancel")
+    page.locator('[name="mount:data"]').select_option("rw")
+    go(page, "Resources")
+    camera.take("wizard-resources")
+    page.get_by_role("radio", name="Custom allocation").check()
+    page.locator("[name=cpu]").fill("1")
+    page.locator("[name=memory]").fill("1.5")
+    page.locator("[name=shm]").fill("0.25")
+    page.locator("[name=sessions]").fill("2")
+    page.locator("[name=sessions]").blur()
+    camera.take("wizard-custom")
+    go(page, "Review")
+    camera.take("wizard-review")
+
+
+def launch_and_work(page: Page, camera: Camera, hub: Deployment) -> None:
+    """From LAUNCH to Lab and the terminal."""
+    slow = hub.state / "faults" / "create"
+    slow.parent.mkdir(exist_ok=True)
+    slow.write_text('{"delay": 3}')
+    press(page, "LAUNCH")
+    page.locator(".bai-steps li").first.wait_for()
+    page.wait_for_timeout(1000)
+    camera.take("starting")
+    slow.unlink()
+    page.wait_for_url("**/hub/home", timeout=90_000)
+    page.get_by_role("link", name="Open thesis1").wait_for()
+    page.wait_for_timeout(2000)
+    camera.take("home")
+    page.get_by_role("button", name="Stop thesis2").click()
+    camera.take("home-stop")
+    press(page.get_by_role("alertdialog"), "STOP")
+    page.get_by_role("link", name="Open thesis1").click()
+    card = page.locator(".jp-LauncherCard", has_text="Terminal (tmux)")
+    card.wait_for(timeout=60_000)
+    camera.take("lab")
+    with page.context.expect_page() as opened:
+        card.click()
+    terminal = opened.value
+    terminal.locator(".xterm-screen").wait_for()
+    terminal.wait_for_timeout(2000)
+    terminal.keyboard.type("ls -l && nproc")
+    terminal.keyboard.press("Enter")
+    terminal.wait_for_timeout(1000)
+    Camera(terminal, camera._folder).take("terminal")  # noqa: SLF001
+    terminal.close()
+
+
+@contextmanager
+def a_hub() -> Iterator[Deployment]:
+    """A hub of its own, with an engine that can be slowed down for a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Deployment(Path(folder) / "hub", config=REPO / "tests/hub/config.py")
+        try:
+            made.start()
+            yield made
+        finally:
+            made.clean()
+
+
+def visit(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
+    """All pictures of one look."""
+    with a_hub() as hub:
+        context = browser.new_context(
+            viewport={"width": width, "height": HEIGHT},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        page = context.new_page()
+        camera = Camera(page, folder)
+        login(page, hub)
+        camera.take("home-empty")
+        fill_the_form(page, camera)
+        launch_and_work(page, camera, hub)
+        context.close()
+
+
+def main() -> None:
+    """Take them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", metavar="FOLDER", type=Path, help="also dark and narrow, there")
+    asked = parser.parse_args()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium"), args=FLAGS
+        )
+        visit(browser, DOCS, scheme="light", width=WIDE)
+        if asked.all:
+            for scheme, width in (("dark", WIDE), ("light", NARROW), ("dark", NARROW)):
+                visit(browser, asked.all / f"{scheme}-{width}", scheme=scheme, width=width)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
