@@ -7,6 +7,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import prometheus_client
@@ -21,12 +22,12 @@ from bai_spawner.keeper import Hub, Servers
 from bai_spawner.labels import Key
 from bai_spawner.names import new_server_name
 from bai_spawner.runtime import BaiRuntime
+from bai_spawner.service.settings import VARIABLE, Settings
 from bai_spawner.spawner import BaiSpawner
 
 SERVICE = "sessions"
 """The name of the service, and the last part of its address."""
-_PASSED_ON = ("PYTHONPATH", "PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE")
-"""Of this process's environment, what the service needs to begin and to open the records."""
+ACCESS = f"access:services!service={SERVICE}"
 LISTENING_PAUSE = 0.1
 """Seconds between two looks whether the hub listens yet."""
 LEFTOVERS_PAUSE = 1.0
@@ -67,6 +68,7 @@ def install(c: Any) -> BaiRuntime:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return runtime
+    _settings(runtime).write(_settings_file(runtime))
     runtime.keeping = loop.create_task(_keep(runtime))
     return runtime
 
@@ -79,9 +81,8 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
             "url": runtime.service_url,
             "command": [sys.executable, "-m", "bai_spawner.service"],
             "environment": {
-                "BAI_HUB_ID": runtime.hub_id,
-                "BAI_RECORDS_URL": runtime.records_url,
-                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                VARIABLE: str(_settings_file(runtime)),
+                **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
             },
             # of these, what the visitor may: a user's own name and groups, an administrator's all
             "oauth_client_allowed_scopes": ["read:users:name", "read:users:groups"],
@@ -89,7 +90,26 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
             "display": False,
         }
     )
-    c.JupyterHub.extra_user_scopes.update({f"access:services!service={SERVICE}"})
+    c.JupyterHub.extra_user_scopes.update({ACCESS})
+    # where an administrator replaced the role of users, JupyterHub ignores extra scopes
+    roles = c.JupyterHub.load_roles if isinstance(c.JupyterHub.load_roles, list) else []
+    for role in roles:
+        if role["name"] == "user" and "scopes" in role:
+            role["scopes"] = [*role["scopes"], ACCESS]
+
+
+def _settings(runtime: BaiRuntime) -> Settings:
+    """What the service is told; the driver of PostgreSQL reads variables of its own."""
+    return Settings(
+        records_url=runtime.records_url,
+        hub_id=runtime.hub_id,
+        hub_pid=os.getpid(),
+        env={name: value for name, value in os.environ.items() if name.startswith("PG")},
+    )
+
+
+def _settings_file(runtime: BaiRuntime) -> Path:
+    return Path(runtime.state_dir).absolute() / "service.json"
 
 
 def _service_path() -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 
-from bai_spawner.form import STATIC
+from bai_spawner.errors import shown
 from bai_spawner.service import handlers
 from bai_spawner.service.availability import Availability
 from bai_spawner.service.board import Board
 
 KEY_BYTES = 32
+SERVER_ERROR = 500
+log = logging.getLogger("bai_spawner.service")
 
 
 def make_app(prefix: str, hub_base: str, board: Board) -> Application:
@@ -29,7 +32,7 @@ def make_app(prefix: str, hub_base: str, board: Board) -> Application:
             (f"{prefix}launch", handlers.Launch),
             (f"{prefix}api/visit", handlers.Visit),
             (f"{prefix}api/availability", Availability),
-            (rf"{prefix}static/([0-9a-f]+)/(.+)", handlers.Static, {"path": str(STATIC)}),
+            (rf"{prefix}static/([0-9a-f]+)/([A-Za-z0-9_.-]+)", handlers.Static),
         ],
         default_handler_class=handlers.NotFound,
         # whoever is logged in is asked for it again, unseen, when the service starts anew
@@ -37,4 +40,12 @@ def make_app(prefix: str, hub_base: str, board: Board) -> Application:
         xsrf_cookies=True,
         hub_base=hub_base,
         board=board,
+        log_function=_log,
     )
+
+
+def _log(handler: RequestHandler) -> None:
+    """An error, in a bounded line without the query: it may hold the code of a login."""
+    status, request = handler.get_status(), handler.request
+    level = logging.ERROR if status >= SERVER_ERROR else logging.DEBUG
+    log.log(level, "%d %s %s", status, request.method, shown(request.path))

@@ -1,18 +1,35 @@
-"""What the service answers."""
+"""What the service answers.
+
+A cookie alone is never enough for a script: as in JupyterHub, whoever does not navigate
+proves with the XSRF token that it is a page of the hub's.
+"""
 
 from __future__ import annotations
 
 import json
+from functools import cache
+from types import TracebackType
 from typing import Any
 
-from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
+from jupyterhub.services.auth import (
+    HubOAuth,
+    HubOAuthCallbackHandler,
+    HubOAuthenticated,
+    UserNotAllowed,
+)
 from jupyterhub.utils import url_escape_path, url_path_join
-from tornado.web import HTTPError, RequestHandler, StaticFileHandler, authenticated
+from tornado.web import HTTPError, RequestHandler, authenticated
 
-from bai_spawner.form import static_digest
+from bai_spawner.errors import shown
+from bai_spawner.form import STATIC, static_digest
 from bai_spawner.names import new_server_name
 
 YEAR = 365 * 24 * 3600
+NOT_OURS = frozenset({"no-cors", "navigate"})
+"""What images and forms send: a page's script changes things in another mode."""
+FOLLOWS = frozenset({"", "no-cors", "navigate"})
+"""Modes of a request that come back from the hub's login; others would go round in circles."""
+SERVER_ERROR, UNAVAILABLE = 500, 503
 
 
 class Answer(RequestHandler):
@@ -21,6 +38,8 @@ class Answer(RequestHandler):
     def set_default_headers(self) -> None:
         """Set what a page of another site must not do with an answer."""
         self.set_header("Content-Security-Policy", "frame-ancestors 'none'; default-src 'none'")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         self.clear_header("Server")
@@ -29,16 +48,75 @@ class Answer(RequestHandler):
         """Answer with a message, never with a traceback."""
         error = kwargs.get("exc_info", (None, None))[1]
         message = self._reason
-        if isinstance(error, HTTPError) and status_code < 500 and error.log_message:  # noqa: PLR2004
-            message = error.log_message % error.args if error.args else error.log_message
+        told = status_code < SERVER_ERROR or status_code == UNAVAILABLE
+        if isinstance(error, HTTPError) and told and error.log_message:
+            message = error.log_message % error.args  # tornado doubled each % that is none
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"message": message}))
 
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """An answer that says no is no event; anything else is a mistake of ours."""
+        if not isinstance(value, HTTPError):
+            super().log_exception(typ, value, tb)
 
-class Visited(HubOAuthenticated, Answer):  # type: ignore[misc]
-    """What only a visitor of the hub may see; who that is, is asked from the hub."""
+    def _request_summary(self) -> str:
+        """Bounded, and without the query: it may hold the code of a login."""
+        return f"{self.request.method} {shown(self.request.path)}"
+
+
+class Known(HubOAuthenticated, Answer):  # type: ignore[misc]
+    """Knows by the hub who asks; nobody else waits for the hub's answer meanwhile."""
 
     hub_auth_class = HubOAuth
+
+    async def prepare(self) -> None:
+        """Ask the hub now: when JupyterHub's own code asks, the whole process waits.
+
+        Raises:
+            HTTPError: 503 when the hub does not answer.
+        """
+        try:
+            await self.hub_auth.get_user(self, sync=False)  # and it is kept for this request
+        except HTTPError as error:
+            if error.status_code < SERVER_ERROR:
+                raise
+            raise HTTPError(UNAVAILABLE, "the hub does not answer now; try again") from None
+
+    def check_hub_user(self, model: dict[str, Any]) -> dict[str, Any]:
+        """The model of a user who may; another service is no user, whatever it may do."""
+        if model.get("kind") != "user":
+            raise UserNotAllowed(model)
+        allowed: dict[str, Any] = super().check_hub_user(model)
+        return allowed
+
+
+class Visited(Known):
+    """What only a visitor of the hub may see.
+
+    A session's own token is no visitor's: it opens that session alone (S27).
+    """
+
+    leads_to_login = False
+    """Whether who is not logged in is led to the hub; a script's question is refused."""
+
+    def get_login_url(self) -> str:
+        """Where to log in; for a question that cannot come back from there, a refusal."""
+        mode = self.request.headers.get("Sec-Fetch-Mode", "")
+        if not self.leads_to_login or mode not in FOLLOWS:
+            raise HTTPError(403, "log in, or reload the page")
+        return str(super().get_login_url())
+
+    def check_xsrf_cookie(self) -> None:
+        """Take a change from a page's script alone (S14)."""
+        mode = self.request.headers.get("Sec-Fetch-Mode", "")
+        if self.request.method not in {"GET", "HEAD", "OPTIONS"} and mode in NOT_OURS:
+            raise HTTPError(403, "changes are made by the hub's pages' scripts alone")
+        super().check_xsrf_cookie()
 
 
 class NotFound(Answer):
@@ -49,7 +127,7 @@ class NotFound(Answer):
         raise HTTPError(404)
 
 
-class Callback(HubOAuthCallbackHandler, Answer):  # type: ignore[misc]
+class Callback(Known, HubOAuthCallbackHandler):  # type: ignore[misc]
     """Where the hub leads back to after the login."""
 
 
@@ -68,23 +146,30 @@ class Visit(Visited):
     answer, the redirects lead through the hub's OAuth, and no token is needed yet.
     """
 
+    leads_to_login = True
+
+    async def prepare(self) -> None:
+        """Answer no page of another site."""
+        if self.request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
+            raise HTTPError(403, "only the hub's own pages may ask")
+        await super().prepare()
+
     @authenticated
     def get(self) -> None:
         """``{"user", "admin", "xsrf_token"}``."""
-        if self.request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-            raise HTTPError(403, "only the hub's own pages may ask")
         visitor = self.current_user
-        self.finish(
-            {
-                "user": visitor["name"],
-                "admin": visitor["admin"],
-                "xsrf_token": self.xsrf_token.decode("ascii"),
-            }
-        )
+        token = self.xsrf_token.decode("ascii")
+        # JupyterHub sets it when somebody navigates here, which nobody ever does
+        secure = self.request.protocol == "https"
+        self.set_cookie("_xsrf", token, path=self.hub_auth.base_url, samesite="Lax", secure=secure)
+        is_admin = bool(visitor.get("admin"))
+        self.finish({"user": visitor["name"], "admin": is_admin, "xsrf_token": token})
 
 
 class Launch(Visited):
     """A link to a filled form (R15): a browser keeps its fragment; nothing is launched here."""
+
+    leads_to_login = True
 
     @authenticated
     def get(self) -> None:
@@ -94,17 +179,25 @@ class Launch(Visited):
         self.redirect(url_path_join(spawn, name, new_server_name()))
 
 
-class Static(StaticFileHandler):
+@cache
+def _modules() -> dict[str, bytes]:
+    """The pages' modules by name, as they were when the digest was taken."""
+    static_digest()
+    return {path.name: path.read_bytes() for path in STATIC.glob("*.js")}
+
+
+class Static(Answer):
     """The pages' modules, without login. Their address changes with their content."""
 
-    async def get(self, digest: str, path: str, include_body: bool = True) -> None:  # type: ignore[override]
+    def get(self, digest: str, name: str) -> None:
         """A file of this version; an earlier version's page must be loaded again."""
-        if digest != static_digest():
+        content = _modules().get(name)
+        if content is None or digest != static_digest():
             raise HTTPError(404)
-        await super().get(path, include_body)
-
-    def set_extra_headers(self, path: str) -> None:
-        """Let browsers keep it for good."""
-        del path
+        self.set_header("Content-Type", "text/javascript; charset=UTF-8")
         self.set_header("Cache-Control", f"public, max-age={YEAR}, immutable")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(content)
+
+    def head(self, digest: str, name: str) -> None:
+        """The same without the content, which tornado leaves out."""
+        self.get(digest, name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +117,56 @@ def test_a_killed_service_and_a_killed_hub_come_back_on_the_same_port(own: Deplo
         own.clean()
 
 
+def test_a_sessions_own_token_is_no_visitors(deployment: Deployment, user: Visitor) -> None:
+    """S27."""
+    assert user.start("one").is_success
+    env = deployment.container(user.user, "one").attrs["Config"]["Env"]
+    token = next(e for e in env if e.startswith("JUPYTERHUB_API_TOKEN=")).partition("=")[2]
+    headers = {"Authorization": f"token {token}"}
+    own = httpx.get(f"{deployment.url}/user/{user.user}/one/api/status", headers=headers)
+    assert own.status_code == 200, "it opens its session"
+    for path in ("api/visit", "api/availability", "launch"):
+        answer = httpx.get(f"{deployment.url}{SERVICE}{path}", headers=headers)
+        assert answer.status_code == 403, answer.text
+
+
+def test_who_logs_out_of_the_hub_is_logged_out_here(deployment: Deployment) -> None:
+    with deployment.login("passer-by") as visitor:
+        visit(visitor)
+        visitor.http.get("/hub/logout")
+        answer = visitor.http.get(f"{SERVICE}api/visit", headers=PAGE)
+        assert answer.url.path == "/hub/login"
+
+
+def test_a_lost_token_of_the_visit_is_given_again(user: Visitor) -> None:
+    visit(user)
+    user.http.cookies.delete("_xsrf", path=SERVICE)
+    assert availability(user, visit(user)).is_success
+
+
+def test_the_service_has_no_role_and_the_hubs_database_no_url_of_the_records(
+    deployment: Deployment,
+) -> None:
+    with contextlib.closing(sqlite3.connect(deployment.state / "jupyterhub.sqlite")) as database:
+        (roles,) = database.execute("SELECT count(*) FROM service_role_map").fetchone()
+        (environment,) = database.execute(
+            "SELECT environment FROM services WHERE name = 'sessions'"
+        ).fetchone()
+        (scopes,) = database.execute(
+            "SELECT allowed_scopes FROM oauth_clients WHERE identifier = 'service-sessions'"
+        ).fetchone()
+    assert roles == 0
+    assert "records.sqlite" not in environment, "a URL may hold a password"
+    assert json.loads(scopes) == [
+        "access:services!service=sessions",
+        "read:users:groups",
+        "read:users:name",
+    ]
+    settings = deployment.state / "service.json"
+    assert settings.stat().st_mode & 0o777 == 0o600
+    assert "records.sqlite" in settings.read_text()
+
+
 # ---- what a user can still get
 
 
@@ -183,4 +236,4 @@ def test_without_the_token_of_the_visit_nothing_is_told(user: Visitor) -> None:
             headers={"X-XSRFToken": token, "Sec-Fetch-Mode": "cors"},
             follow_redirects=False,
         )
-        assert answer.status_code in {302, 403}
+        assert answer.status_code == 403

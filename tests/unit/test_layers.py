@@ -53,7 +53,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
     "hub": (
-        RUNTIME | {"refusal", "together", "spawner"},
+        RUNTIME | {"refusal", "together", "spawner", "service"},
         {"jupyterhub", "prometheus_client", "sqlalchemy"},
     ),
     "service": (

@@ -52,7 +52,12 @@ export const visit = async () => {
     } catch (error) {
       if (![0, 401, 403].includes(error.status)) throw error;
     }
-    visitor = await begin(); // the service or the login may be new
+    const now = await begin(); // the service or the login may be new
+    if (now.user !== visitor.user) {
+      // what was asked is not the other's to ask
+      throw new ServiceError(401, `you are logged in as ${now.user} now: reload the page`);
+    }
+    visitor = now;
     return call();
   };
   return {

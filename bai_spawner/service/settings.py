@@ -1,0 +1,41 @@
+"""What the hub tells its service: in a file of its own, since a URL may hold a password.
+
+JupyterHub keeps the environment of its services in its database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+VARIABLE = "BAI_SERVICE_SETTINGS"
+"""Names the file in the service's environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the records are, whose they are, and which process is the hub.
+
+    ``env`` are variables of the hub's that the database's driver reads.
+    """
+
+    records_url: str
+    hub_id: str
+    hub_pid: int
+    env: dict[str, str] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Put them in a file that nobody else can read at any moment."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        with os.fdopen(os.open(draft, flags, 0o600), "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file)
+        draft.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Settings:
+        """Read what a hub wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
