@@ -17,7 +17,19 @@ from functools import partial
 from logging import Logger
 
 from bai_spawner.reasons import End, Ending, Status
-from bai_spawner.records import LOG_BYTES, Facts, Measure, NotTaken, Records, RecordsError
+from bai_spawner.records import (
+    FIELDS_BYTES,
+    LAST,
+    LOG_BYTES,
+    Facts,
+    Fields,
+    KeptLaunch,
+    Measure,
+    NotTaken,
+    Records,
+    RecordsError,
+    kept_size,
+)
 
 BEGIN_SECONDS = 20.0
 """How long a launch waits for its record."""
@@ -115,6 +127,15 @@ class History:
                 records.end(lost, End(Ending.HUB_DOWN), at=asked)
 
         self._later(settle)
+
+    def remember(self, user: str, title: str, fields: Fields) -> None:
+        """Keep the form that a user launched last; one that is too large is not kept.
+
+        ``fields`` may hold the values of variables: they go nowhere else from here.
+        """
+        if kept_size(fields) <= FIELDS_BYTES:
+            last = KeptLaunch(LAST, title, dict(fields), datetime.now(UTC))
+            self._later(lambda records: records.launches.remember(self._hub, user, last))
 
     def measure(self, peaks: Mapping[str, Measure]) -> None:
         """What sessions used, by session. While the database is away it is left for later."""

@@ -74,6 +74,16 @@ class Resources:
     shm: int | None = None
     fgpu: Decimal | None = None
 
+    @property
+    def title(self) -> str:
+        """What was asked for, in words; empty when it was nothing."""
+        parts = [
+            f"{self.cpu} CPU" if self.cpu else "",
+            f"{units.format_size(self.memory)} RAM" if self.memory else "",
+            f"{units.plain(self.fgpu)} fGPU" if self.fgpu else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -98,6 +108,14 @@ class SessionOptions:
     resources: Resources | None = None
     mounts: tuple[Mount, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What was asked for, in a line that tells one launch from others."""
+        environment = " ".join(part for part in (self.environment, self.version) if part)
+        chosen = self.preset or (self.resources and self.resources.title) or "least resources"
+        title = f"{environment or 'default environment'} · {chosen}"
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in title)
 
     def to_json(self, profile: str) -> dict[str, Any]:
         """The same request as a body that `parse` reads back, under a readable ``profile``."""
@@ -286,6 +304,8 @@ class FormRequest:
 
 MOUNT_FIELD = "mount:"
 VERSION_FIELD = "version:"
+XSRF_FIELD = "_xsrf"
+"""JupyterHub's own, which comes with the form and says nothing about the session."""
 _PLAIN_FIELDS = frozenset(
     {
         "session_name",
@@ -296,7 +316,6 @@ _PLAIN_FIELDS = frozenset(
         "env",
         "new_folder",
         "alone",
-        "_xsrf",
         *RESOURCE_KEYS,
     }
 )
@@ -362,12 +381,13 @@ def _chosen_folders(fields: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]
     return mounts
 
 
+def is_field(name: str) -> bool:
+    """Whether the form has such a field."""
+    return name in _PLAIN_FIELDS or name.startswith((MOUNT_FIELD, VERSION_FIELD))
+
+
 def _foreign(fields: Iterable[str]) -> list[str]:
-    return [
-        name
-        for name in fields
-        if name not in _PLAIN_FIELDS and not name.startswith((MOUNT_FIELD, VERSION_FIELD))
-    ]
+    return [name for name in fields if name != XSRF_FIELD and not is_field(name)]
 
 
 def _box(key: str, text: str) -> int | str:

@@ -40,7 +40,7 @@ from bai_spawner.folders import FolderMount
 from bai_spawner.form.render import FolderChoice, render_form
 from bai_spawner.labels import Key
 from bai_spawner.lifecycle import Pull, Start
-from bai_spawner.options import FormRequest, from_form
+from bai_spawner.options import FormRequest, from_form, is_field
 from bai_spawner.policy import Subject
 from bai_spawner.refusal import LaunchError, failed, refused
 from bai_spawner.runtime import BaiRuntime, Launch
@@ -251,13 +251,18 @@ class BaiSpawner(DockerSpawner):
 
     async def _admit(self, attempt: _Attempt | None) -> Launch:
         """Have what was asked judged, and reserved."""
-        return await self.runtime.admit(
+        launch = await self.runtime.admit(
             self.subject,
             self.name,
             body=self.user_options,
             session=attempt.request.session_name if attempt else self._asked_name(),
             form=attempt.request if attempt else None,
         )
+        if attempt:  # offered again in the next form (R16)
+            sent = attempt.request.fields.items()
+            fields = {name: values for name, values in sent if is_field(name)}
+            self.runtime.history.remember(self.user.name, launch.options.title, fields)
+        return launch
 
     def _start_others(self, others: Sequence[Launch]) -> None:
         """See that those admitted together with this one are started, whatever becomes of it."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,7 +29,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from bai_spawner.reasons import End, Ending, Status, Tab
-from bai_spawner.records import Facts, Held, Measure, NotTaken, Records, RecordsError
+from bai_spawner.records import (
+    LAST,
+    MOST_TEMPLATES,
+    Facts,
+    Held,
+    KeptLaunch,
+    Measure,
+    NotTaken,
+    Outcome,
+    Records,
+    RecordsError,
+)
 from bai_spawner.records import records as module
 from bai_spawner.records.database import MIGRATIONS
 from bai_spawner.records.tables import metadata
@@ -65,6 +78,12 @@ def facts(session: str = "one", **changed: Any) -> Facts:
         folders=("data", "home"),
     )
     return replace(one, **changed)
+
+
+def launch(name: str = "gpu", *, at: datetime = NOON, **changed: Any) -> KeptLaunch:
+    """A launch that somebody keeps."""
+    fields = {"environment": ["python"], "new_folder": ["a", "b"], "env": ["A=1\r\nB=2"]}
+    return KeptLaunch(name, "python · small", fields | changed, at)
 
 
 def known(records: Records, session: str = "one") -> Any:
@@ -415,6 +434,104 @@ class RecordsContract:
         assert ids(user="ada", tab=Tab.FINISHED) == {"adauser", "adacancelled"}
         assert ids(user="ada", tab=Tab.OTHERS) == {"adaout-of-memory"}
         assert sum(len(ids(tab=tab)) for tab in Tab) == len(ids())
+
+    # ---- launches that are kept ---------------------------------------------------------
+
+    def test_a_template_comes_back_as_it_was_kept(self, records: Records) -> None:
+        there = NOON.astimezone(timezone(timedelta(hours=-9)))
+        assert records.launches.of("hub", "ada") == ()
+        kept = records.launches.put("hub", "ada", launch(at=there), replace=False)
+        assert kept is Outcome.ADDED
+        assert records.launches.of("hub", "ada") == (launch(),)
+
+    @pytest.mark.parametrize(
+        "value",
+        ["<script>alert(1)</script>", "'; DROP TABLE launches; --\"\\%_{0}", "☃🧪ä́\t\n\0\ud800"],
+        ids=["markup", "quotes", "letters"],
+    )
+    def test_fields_hold_whatever_was_typed(self, records: Records, value: str) -> None:
+        odd = launch(env=[value, ""], **{f"mount:{value}": [value], "alone": []})
+        records.launches.put("hub", "ada", odd, replace=False)
+        assert records.launches.of("hub", "ada") == (odd,)
+
+    def test_of_the_last_launches_one_is_kept_beside_the_templates(self, records: Records) -> None:
+        records.launches.put("hub", "ada", launch("A"), replace=False)
+        for number in range(3):
+            last = launch("whatever", at=minutes(number), cpu=[f"{number}"])
+            records.launches.remember("hub", "ada", last)
+        first, *templates = records.launches.of("hub", "ada")
+        assert (first.name, first.at, first.fields["cpu"]) == (LAST, minutes(2), ["2"])
+        assert templates == [launch("A")]
+
+    def test_a_template_gives_way_only_when_it_may(self, records: Records) -> None:
+        first, second = launch(), launch(at=minutes(1), cpu=["2"])
+        for kept, may, outcome in (
+            (first, True, Outcome.ADDED),
+            (second, False, Outcome.TAKEN),
+            (second, True, Outcome.REPLACED),
+            (second, True, Outcome.REPLACED),
+        ):
+            before = records.launches.of("hub", "ada")
+            assert records.launches.put("hub", "ada", kept, replace=may) is outcome
+            expected = before if outcome is Outcome.TAKEN else (kept,)
+            assert records.launches.of("hub", "ada") == expected
+
+    def test_a_template_gets_another_name_that_is_free(self, records: Records) -> None:
+        for name in ("a", "b"):
+            records.launches.put("hub", "ada", launch(name), replace=False)
+        records.launches.remember("hub", "ada", launch())
+        for name, new, outcome in (
+            ("a", "b", Outcome.TAKEN),
+            ("c", "d", Outcome.UNKNOWN),
+            ("a", "a", Outcome.RENAMED),
+            ("a", "A", Outcome.RENAMED),
+        ):
+            assert records.launches.rename("hub", "ada", name, new) is outcome
+        assert records.launches.of("hub", "ada")[1:] == (launch("A"), launch("b"))
+
+    def test_what_is_deleted_is_gone_and_nothing_else(self, records: Records) -> None:
+        for name in ("a", "b"):
+            records.launches.put("hub", "ada", launch(name), replace=False)
+        assert records.launches.delete("hub", "ada", "a")
+        assert not records.launches.delete("hub", "ada", "a")
+        assert records.launches.of("hub", "ada") == (launch("b"),)
+
+    def test_one_more_template_than_there_may_be_is_refused(self, records: Records) -> None:
+        records.launches.remember("hub", "ada", launch())
+        for number in range(MOST_TEMPLATES):
+            kept = records.launches.put("hub", "ada", launch(f"{number}"), replace=False)
+            assert kept is Outcome.ADDED
+        assert records.launches.put("hub", "ada", launch("x"), replace=True) is Outcome.FULL
+        assert records.launches.put("hub", "ada", launch("7"), replace=True) is Outcome.REPLACED
+        assert records.launches.put("hub", "eve", launch("x"), replace=False) is Outcome.ADDED
+        assert len(records.launches.of("hub", "ada")) == MOST_TEMPLATES + 1
+
+    def test_many_at_once_do_not_get_past_the_most(self, records: Records, url: str) -> None:
+        for number in range(MOST_TEMPLATES - 1):
+            records.launches.put("hub", "ada", launch(f"{number}"), replace=False)
+        gate = threading.Barrier(4)
+
+        def put(number: int) -> Outcome:
+            own = Records(url)
+            gate.wait(30)
+            outcome = own.launches.put("hub", "ada", launch(f"new{number}"), replace=False)
+            own.close()
+            return outcome
+
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = list(pool.map(put, range(4)))
+        assert sorted(outcomes, key=lambda one: one.name) == [Outcome.ADDED] + [Outcome.FULL] * 3
+
+    def test_nobody_reaches_what_another_keeps(self, records: Records) -> None:
+        mine = launch("mine")
+        records.launches.put("hub", "ada", mine, replace=False)
+        for hub, user in (("hub", "Ada"), ("hub", ""), ("another hub", "ada"), ("hub", "%")):
+            assert records.launches.of(hub, user) == ()
+            assert not records.launches.delete(hub, user, "mine")
+            assert records.launches.rename(hub, user, "mine", "x") is Outcome.UNKNOWN
+            records.launches.put(hub, user, launch("mine", cpu=["9"]), replace=True)
+            records.launches.remember(hub, user, launch())
+        assert records.launches.of("hub", "ada") == (mine,)
 
     # ---- forgetting ---------------------------------------------------------------------
 

@@ -1,24 +1,42 @@
 """Every session that ever was: who, what was granted, how it went, why it ended.
 
-`Records` reads and writes; the hub's other rooms write through `bai_spawner.history`,
-which keeps the order and never makes a session wait. The database is SQLite or
-PostgreSQL, by its URL.
+`Records` reads and writes, and `Records.launches` what users keep to launch again. The
+hub's other rooms write through `bai_spawner.history`, which keeps the order and never
+makes a session wait. The database is SQLite or PostgreSQL, by its URL.
 """
 
 from bai_spawner.records.database import NotTaken, RecordsError
 from bai_spawner.records.facts import Change, Facts, Held, Measure, Page, Published, SessionRecord
+from bai_spawner.records.launches import (
+    FIELDS_BYTES,
+    LAST,
+    MOST_TEMPLATES,
+    Fields,
+    KeptLaunch,
+    Launches,
+    Outcome,
+    kept_size,
+)
 from bai_spawner.records.records import LOG_BYTES, Records
 
 __all__ = [
+    "FIELDS_BYTES",
+    "LAST",
     "LOG_BYTES",
+    "MOST_TEMPLATES",
     "Change",
     "Facts",
+    "Fields",
     "Held",
+    "KeptLaunch",
+    "Launches",
     "Measure",
     "NotTaken",
+    "Outcome",
     "Page",
     "Published",
     "Records",
     "RecordsError",
     "SessionRecord",
+    "kept_size",
 ]

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bai_spawner.reasons import LIVE, End, Ending, Status, Tab
 from bai_spawner.records.database import Database
 from bai_spawner.records.facts import Change, Facts, Held, Measure, Page, Published, SessionRecord
+from bai_spawner.records.launches import Launches
 from bai_spawner.records.tables import changes, logs, published, sessions
 
 LOG_BYTES = 256 * 1024
@@ -49,6 +50,7 @@ class Records:
         self._database = Database(url)
         dialect = postgresql if self._database.is_postgresql else sqlite
         self._insert = dialect.insert
+        self.launches = Launches(self._database)
 
     def close(self) -> None:
         """Close the database."""

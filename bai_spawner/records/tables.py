@@ -114,3 +114,16 @@ published = Table(
     Column("at", Instant, nullable=False),
     Column("body", Text, nullable=False),
 )
+
+launches = Table(
+    "launches",
+    metadata,
+    Column("hub", String(255), primary_key=True),
+    Column("user", String(255), primary_key=True),
+    # empty for the last launch, of which there is one
+    Column("name", String(64), primary_key=True),
+    Column("title", Text, nullable=False),
+    # JSON, which no database reads: one that did would repeat values in what it complains of
+    Column("fields", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)

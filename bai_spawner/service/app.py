@@ -11,6 +11,7 @@ from bai_spawner.errors import shown
 from bai_spawner.service import handlers
 from bai_spawner.service.availability import Availability
 from bai_spawner.service.board import Board
+from bai_spawner.service.templates import Template, Templates
 
 KEY_BYTES = 32
 SERVER_ERROR = 500
@@ -32,6 +33,8 @@ def make_app(prefix: str, hub_base: str, board: Board) -> Application:
             (f"{prefix}launch", handlers.Launch),
             (f"{prefix}api/visit", handlers.Visit),
             (f"{prefix}api/availability", Availability),
+            (f"{prefix}api/templates", Templates),
+            (f"{prefix}api/templates/([^/]+)", Template),
             (rf"{prefix}static/([0-9a-f]+)/([A-Za-z0-9_.-]+)", handlers.Static),
         ],
         default_handler_class=handlers.NotFound,

@@ -29,7 +29,7 @@ class Board:
     """
 
     def __init__(self, records_url: str, hub: str) -> None:
-        self._url, self._hub = records_url, hub
+        self._url, self.hub = records_url, hub
         self._catalogue: tuple[datetime, Catalog] | None = None
 
     @cached_property
@@ -53,7 +53,7 @@ class Board:
     def _live(self, subject: Subject) -> dict[str, Any]:
         catalog = self._read_catalogue()
         found = self._published(bulletin.AVAILABILITY)
-        held = self.records.held(self._hub, subject.user)
+        held = self.records.held(self.hub, subject.user)
         room = Room(
             catalog,
             policy.select(catalog, subject),
@@ -74,7 +74,7 @@ class Board:
         return self._catalogue[1]
 
     def _published(self, kind: str) -> Published:
-        found = self.records.published(self._hub, kind)
+        found = self.records.published(self.hub, kind)
         if found is None:
             raise NotPublished("the hub has only just begun; ask again in some seconds")
         return found

@@ -19,7 +19,7 @@ import pytest
 from bai_spawner import history as module
 from bai_spawner.history import History
 from bai_spawner.reasons import End, Ending, Status
-from bai_spawner.records import Facts, Measure, Records, RecordsError, database
+from bai_spawner.records import FIELDS_BYTES, Facts, Measure, Records, RecordsError, database
 
 LOG = logging.getLogger("tests.history")
 AGES = timedelta(days=9)
@@ -305,6 +305,43 @@ async def test_what_could_not_be_published_is_published_later_unless_it_is_out_o
     assert news
     assert (once.body, news.body) == ("again", "4")
     assert caplog.text.count("database is locked") == 1
+
+
+async def test_the_last_launch_is_remembered_also_when_the_database_comes_back_later(
+    history: History, records: Records, file: Path
+) -> None:
+    before = datetime.now(UTC)
+    with locked(file):
+        history.remember("ada", "first", {"cpu": ["1"]})
+        history.remember("ada", "second", {"cpu": ["2"]})
+        await history.settled()
+        assert records.launches.of("hub", "ada") == ()
+    history.retry()
+    await history.settled()
+    (last,) = records.launches.of("hub", "ada")
+    assert (last.name, last.title, last.fields) == ("", "second", {"cpu": ["2"]})
+    assert before <= last.at <= datetime.now(UTC)
+
+
+async def test_a_form_that_is_too_large_is_not_remembered(
+    history: History, records: Records
+) -> None:
+    history.remember("ada", "small", {"env": ["A=1"]})
+    history.remember("ada", "large", {"env": ["x" * FIELDS_BYTES]})
+    await history.settled()
+    (last,) = records.launches.of("hub", "ada")
+    assert last.title == "small"
+
+
+async def test_no_value_of_a_field_is_in_what_is_said_of_a_database_that_is_away(
+    history: History, records: Records, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert records.launches.of("hub", "ada") == ()
+    with locked(file):
+        history.remember("ada", "title", {"env": ["PASSWORD=tell-nobody"]})
+        await history.settled()
+    assert "tried again" in caplog.text
+    assert "tell-nobody" not in caplog.text
 
 
 async def test_measures_are_not_kept_while_the_database_is_away(
