@@ -67,7 +67,7 @@ class FolderMount:
 
 
 class FolderStore:
-    """The folders below one root. Every method touches the disk: call it off the loop.
+    """The folders below one root. All but `automatic` touch the disk: call them off the loop.
 
     Args:
         root: the directory that holds all folders; it is made when it is missing.
@@ -103,6 +103,15 @@ class FolderStore:
                             f"{group}/{name}", path, declared.permission, declared.automatic, True
                         )
                     )
+        return tuple(found)
+
+    def automatic(self, subject: Subject, policy: Policy) -> tuple[str, ...]:
+        """The names of what is mounted for this user without being asked for; no disk is read."""
+        found = list(self._declared.user.automatic) if "user" in policy.folders else []
+        if "group" in policy.folders:
+            for group in sorted(subject.groups & self._declared.group.keys()):
+                folders = self._declared.group[group].items()
+                found += [f"{group}/{name}" for name, folder in folders if folder.automatic]
         return tuple(found)
 
     def _own(self, user: str) -> Iterator[Folder]:

@@ -41,7 +41,7 @@ from bai_spawner.form.render import FolderChoice, render_form
 from bai_spawner.labels import Key
 from bai_spawner.lifecycle import Pull, Start
 from bai_spawner.options import FormRequest, from_form, is_field
-from bai_spawner.policy import Subject
+from bai_spawner.policy import Subject, select
 from bai_spawner.refusal import LaunchError, failed, refused
 from bai_spawner.runtime import BaiRuntime, Launch
 from bai_spawner.steps import Progress
@@ -187,6 +187,12 @@ class BaiSpawner(DockerSpawner):
     def subject(self) -> Subject:
         """For whom this server is."""
         return Subject(self.user.name, frozenset(group.name for group in self.user.groups))
+
+    @property
+    def automatic_folders(self) -> tuple[str, ...]:
+        """The folders that each of this user's sessions has without being asked for."""
+        runtime = self.runtime
+        return runtime.folders.automatic(self.subject, select(runtime.catalog, self.subject))
 
     async def get_options_form(self) -> str:
         """The form, with the values and problems of the request that is being answered."""

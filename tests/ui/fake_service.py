@@ -43,7 +43,7 @@ PAGE = """<!doctype html>
     get: (path) => answer("GET", path),
     put: (path, body) => answer("PUT", path, body),
     patch: (path, body) => answer("PATCH", path, body),
-    delete: (path) => answer("DELETE", path),
+    remove: (path) => answer("DELETE", path),
   }};
   window.fields = fields;
   window.events = [];

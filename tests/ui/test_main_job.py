@@ -80,6 +80,7 @@ def test_launch_work_stop_and_find_the_folder_again(
     expect(row).to_contain_text("2 CPU")
     shots(page, "home-running")
     row.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="STOP", exact=True).click()
     assert eventually(lambda: not deployment.containers(), seconds=20)
     assert (deployment.folder("alice", "data") / "kept.txt").read_text() == "kept"
 

@@ -863,7 +863,10 @@ def server(
         active=active,
         pending=pending,
         ready=active and not pending,
-        user_options={"profile": f"of {name}"},
+        user_options={
+            "profile": f"environment of {name} · general · 2 CPU, 4 GiB RAM",
+            "mounts": [{"folder": HOSTILE, "mode": "ro"}],
+        },
         orm_spawner=SimpleNamespace(started=None),
     )
 
@@ -873,7 +876,7 @@ def user(name: str, *servers: SimpleNamespace) -> SimpleNamespace:
         name=name,
         escaped_name=name,
         json_escaped_name=name,
-        spawner=SimpleNamespace(options_form=""),
+        spawner=SimpleNamespace(options_form="", automatic_folders=(".local", ".cache")),
         all_spawners=lambda: servers,
         server_url=lambda server: f"/user/{name}/{server}",
     )
@@ -972,19 +975,28 @@ async def test_home_lists_active_sessions_alone_with_what_can_be_done() -> None:
         server("sgone", active=False),
     )
     found = await hub_page("home.html", user=user("alice", *servers))
-    rows = [e["data-server-name"] for e in found.elements if "data-server-name" in e]
-    assert rows == ["", "srun", "sstart", "sstop"]
-    ids = [e.get("id") for e in found.elements]
-    assert [i for i in ("stop", "stop-srun", "stop-sstart", "stop-sstop") if i in ids] == [
-        "stop",
-        "stop-srun",
-        "stop-sstart",
+    rows = [e for e in found.elements if e.get("data-title")]
+    assert [(e["data-server-name"], e["data-state"]) for e in rows] == [
+        ("", "running"),
+        ("srun", "running"),
+        ("sstart", "starting"),
+        ("sstop", "stopping"),
     ]
     links = [e["href"] for e in found.elements if e.get("href")]
     assert {"/user/alice/srun", "/hub/spawn-pending/alice/sstart"} <= set(links)
     assert "/user/alice/sstart" not in links
     assert "/hub/spawn/alice/sfresh" in links
-    assert "of srun" in found.text
+    assert "environment of srun" in found.text
+    assert "2 CPU, 4 GiB RAM" in found.text
+
+
+async def test_home_knows_of_each_session_which_folders_stay() -> None:
+    found = await hub_page("home.html", user=user("alice", server("srun")))
+    (row,) = [e for e in found.elements if e.get("data-title")]
+    assert json.loads(row["data-folders"] or "") == [{"folder": HOSTILE, "mode": "ro"}]
+    (again,) = [e for e in found.elements if e.get("id") == "bai-again"]
+    assert again["data-automatic"] == ".local .cache"
+    assert again["data-spawn"] == "/hub/spawn/alice"
 
 
 async def test_home_without_sessions_says_so() -> None:

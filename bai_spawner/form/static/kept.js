@@ -25,7 +25,7 @@ export const kept = async (service) => {
       await ask();
     },
     remove: async (template) => {
-      await service.delete(path(template.name));
+      await service.remove(path(template.name));
       await ask();
     },
   };
