@@ -5,6 +5,8 @@
 // be read, its redirects lead through the hub's login, and it needs no token yet.
 const BASE = new URL("../../", import.meta.url);
 const TIMEOUT_MS = 10_000;
+const TRIES = 4;
+const PAUSE_MS = 500;
 
 export class ServiceError extends Error {
   constructor(status, message) {
@@ -35,9 +37,20 @@ const answered = async (path, options) => {
   return body;
 };
 
+// Two logins at a time, as of two tabs, undo each other (the hub knows them by one cookie):
+// they are told 403, and try again, each after a time of its own.
+const begin = async (tries = TRIES) => {
+  try {
+    return await answered("api/visit", { mode: "no-cors" });
+  } catch (error) {
+    if (error.status !== 403 || tries === 1) throw error;
+  }
+  await new Promise((resolve) => { setTimeout(resolve, Math.random() * PAUSE_MS); });
+  return begin(tries - 1);
+};
+
 // the visitor, and get, put, patch and remove below the service's address
 export const visit = async () => {
-  const begin = () => answered("api/visit", { mode: "no-cors" });
   let visitor = await begin();
   const send = async (method, path, body) => {
     const call = () => {
