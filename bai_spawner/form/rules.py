@@ -27,6 +27,7 @@ def rules(room: Room) -> dict[str, Any]:
     return {
         "session_name": {
             "longest": names.SESSION_NAME_LONGEST,
+            "most": options.MAX_SESSIONS,
             "words": names.free_words(room.usage.names, WORDS),
         },
         "variables": {

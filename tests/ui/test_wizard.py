@@ -319,6 +319,67 @@ def test_a_second_press_while_the_answer_is_awaited_sends_nothing(form: Page, dr
     assert len(drawn.sent) == 1
 
 
+def test_while_the_answer_is_awaited_the_button_says_so_and_cannot_be_pressed(
+    form: Page,
+) -> None:
+    form.get_by_role("link", name="Data folders").click()
+    form.locator('[name="mount:data"]').select_option("rw")
+    form.route("**/hub/spawn/**", lambda route: None)  # never answered
+    shown = form.evaluate(
+        """() => {
+            const button = document.getElementById("bai-launch-button");
+            button.click();
+            return [button.textContent, button.disabled];
+        }"""
+    )
+    assert shown == ["LAUNCHING…", True]
+
+
+def test_a_launch_that_does_not_reach_the_hub_loses_nothing(form: Page, drawn: Drawn) -> None:
+    fill(form)
+    form.route("**/hub/spawn/**", lambda route: route.abort())
+    press(form, "LAUNCH")
+    form.wait_for_url("chrome-error://**")
+    form.unroute("**/hub/spawn/**")
+    form.go_back()
+    form.locator("#spawn_form[data-bai-ready]").wait_for()
+    expect_page(form, "Review")
+    expect(block(form, "name")).to_contain_text("mine1")
+    expect(block(form, "variables")).to_contain_text("TOKEN")
+    expect(block(form, "folders")).to_contain_text("results Made for you")
+    press(form, "LAUNCH")
+    expect(form.get_by_role("heading", name="launched")).to_be_visible()
+    (fields,) = drawn.sent
+    assert fields["cpu"] == ["2"]
+
+
+# ---- on a real hub
+
+
+def test_an_open_form_asks_a_real_hubs_service_what_is_free(login: Login) -> None:
+    page = started(login, "ivan")
+    with page.expect_response("**/api/availability?user=ivan", timeout=25_000) as found:
+        page.get_by_role("link", name="Resources").click()
+    assert found.value.ok, found.value.text()
+    expect(page.locator("#bai-age")).to_have_text(re.compile(r"Updated \d s ago"))
+    expect(page.get_by_text("You hold 0 of 3 sessions")).to_be_visible()
+
+
+def test_two_sessions_are_launched_from_one_form(login: Login, deployment: Deployment) -> None:
+    page = started(login, "ivan")
+    page.get_by_label("Session name").fill("pair")
+    page.get_by_role("link", name="Resources").click()
+    page.get_by_role("slider", name="Sessions, slider").press("ArrowRight")
+    page.get_by_role("link", name="Review").click()
+    expect(block(page, "name")).to_contain_text("pair1, pair2")
+    press(page, "LAUNCH")
+    visitor = deployment.login("ivan")
+    page.wait_for_url("**/hub/home", timeout=60_000)
+    found = [server["display_name"] for server in visitor.servers().values() if server["ready"]]
+    assert sorted(found) == ["pair1", "pair2"]
+    visitor.stop_all()
+
+
 # ---- without the script, or the service
 
 
@@ -378,7 +439,9 @@ def test_a_module_that_comes_late_finds_the_form_and_keeps_what_was_typed(
 def test_axe_finds_nothing_and_every_page_fits_the_screen(
     opened: Open, shots: Shots, axe: Axe, scheme: str, width: int
 ) -> None:
-    page = opened(color_scheme=scheme, viewport={"width": width, "height": 800})
+    size = {"width": width, "height": 800}
+    # a colour that is still fading in is nobody's contrast
+    page = opened(color_scheme=scheme, viewport=size, reduced_motion="reduce")
 
     def look(name: str) -> None:
         shots(page, f"wizard-{scheme}-{width}-{name}")
@@ -432,7 +495,7 @@ def test_axe_finds_nothing_on_a_refused_form_nor_without_the_script(
     opened: Open, drawn: Drawn, axe: Axe, shots: Shots, scheme: str
 ) -> None:
     drawn.unlucky = ("bad",)
-    page = opened(color_scheme=scheme)
+    page = opened(color_scheme=scheme, reduced_motion="reduce")
     page.get_by_role("link", name="Data folders").click()
     page.get_by_label("New folder").fill("bad")
     press(page, "CONFIRM AND LAUNCH")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from bai_spawner.policy import Usage
 from bai_spawner.units import GIB
 from tests.deployment import eventually
-from tests.drawn import Drawn, a_node
+from tests.drawn import Drawn, a_node, form_catalog
 
 Open = Callable[..., Page]
 
@@ -226,6 +226,62 @@ def test_more_sessions_than_the_policy_leaves_are_told(page: Page) -> None:
     expect(box(page, "sessions")).to_have_accessible_description(
         re.compile("must be at least 1 and at most 4")
     )
+
+
+def test_a_huge_number_of_sessions_is_told_and_hangs_nothing(page: Page) -> None:
+    page.get_by_role("link", name=re.compile("^Environment")).click()
+    page.get_by_label("Session name").fill("much")
+    page.get_by_role("link", name=re.compile("^Resources")).click()
+    box(page, "sessions").fill("999999999")
+    expect(box(page, "sessions")).to_have_accessible_description(re.compile("at most 4"))
+
+
+def test_a_policy_that_limits_nothing_and_one_group_alone(opened: Open, drawn: Drawn) -> None:
+    drawn.catalog = form_catalog(policies=[{"name": "all", "resource_groups": ["batch"]}])
+    page = resources(opened())
+    expect(page.get_by_text("Long jobs", exact=True)).to_be_visible()
+    expect(page.get_by_role("radio", name="Long jobs")).to_have_count(0)
+    slider(page, "Sessions").press("End")
+    expect(box(page, "sessions")).to_have_value("100")
+    expect(box(page, "sessions")).to_have_accessible_description(
+        re.compile("room for 16 of this size now, not for 100")
+    )
+    box(page, "sessions").fill("2")
+    expect(page.locator("#bai-total")).to_have_text("Together 2 × 1 = 2 CPU, 2 × 1 = 2 GiB RAM.")
+
+
+def test_a_user_to_whom_nothing_is_offered_sees_the_pages_all_the_same(
+    opened: Open, drawn: Drawn
+) -> None:
+    drawn.catalog = form_catalog(
+        policies=[{"name": "none", "environments": [], "resource_groups": []}]
+    )
+    page = opened()
+    expect(page.get_by_text("No environment is offered to you")).to_be_visible()
+    resources(page)
+    expect(page.get_by_text("No resource group is offered to you")).to_be_visible()
+    page.get_by_role("link", name="Review").click()
+    expect(page.locator("[data-bai-review=environment]")).to_contain_text("None is chosen.")
+
+
+def test_a_thousand_environments_leave_the_page_quick(opened: Open, drawn: Drawn) -> None:
+    drawn.catalog = form_catalog(
+        environments={
+            f"kit{n}": {"title": f"Kit {n}", "versions": {"1": {"image": "x"}}} for n in range(1000)
+        }
+    )
+    page = resources(opened(), custom=True)
+    took = page.evaluate(
+        """() => {
+            const box = document.querySelector("[name=cpu]");
+            const began = performance.now();
+            for (let i = 0; i < 10; i += 1) {
+                box.dispatchEvent(new Event("input", { bubbles: true }));
+            }
+            return (performance.now() - began) / 10;
+        }"""
+    )
+    assert took < 100, f"{took} ms for one key"
 
 
 def test_several_sessions_are_sent_as_one_form(page: Page, drawn: Drawn) -> None:

@@ -20,7 +20,11 @@ export const chosen = (name) => {
   return one ? one.value : "";
 };
 export const isCustom = () => byId("bai-preset").checked;
-export const count = () => Number(field("sessions").value) || 1;
+/** How many sessions; what is no number of them, or far too many, is told at its box. */
+export const count = () => {
+  const typed = Math.floor(Number(field("sessions").value));
+  return Math.min(Math.max(typed || 1, 1), rules.session_name.most);
+};
 
 export const automatic = () => [...form.querySelectorAll("[data-bai-automatic]")];
 export const mounts = () => [...form.querySelectorAll('[name^="mount:"]')].filter((s) => s.value);

@@ -92,6 +92,11 @@ const place = (shown) => {
   return shown.closest(".bai-mark-after") || shown.closest(".input-group") || shown;
 };
 export const mark = ({ field: control, reason: why }) => {
+  if (control.type === "radio") {  // its card says why already
+    control.classList.add("is-invalid");
+    marked.add(control);
+    return;
+  }
   const id = `${control.id}:problem`;
   if (!byId(id)) {
     const message = document.createElement("div");

@@ -10,7 +10,7 @@ import { drawSliders } from "./sliders.js";
 
 const KEYS = ["cpu", "memory", "shm", "fgpu"];
 const part = (key, name) => form.querySelector(`[data-bai-box="${key}"] [data-bai-${name}]`);
-const labelOf = (input) => (input ? says(input.labels[0]) : "");
+const labelOf = (input) => (input && input.labels ? says(input.labels[0]) : "");
 const radio = (name, value) => all(name).find((one) => one.value === value);
 
 // ---- bounds

@@ -10,8 +10,6 @@ const DOTS = "••••••";
 const SHOWN_NAMES = 6;
 const reveal = byId("bai-reveal");
 
-const several = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-
 const facts = {
   environment: () => {
     const card = checked("environment") && checked("environment").closest(".bai-card");
@@ -56,7 +54,8 @@ const facts = {
           ? `${box.value} ${says(box.parentElement.querySelector(".input-group-text"))}`
           : "the least that the environment needs",
       ]);
-    return [...lines, ["", `× ${several(Number(field("sessions").value || 1), "session")}`]];
+    const many = field("sessions").value || "1";
+    return [...lines, ["", `× ${many} session${many === "1" ? "" : "s"}`]];
   },
   group: () => {
     const one = checked("resource_group");

@@ -24,7 +24,7 @@ const each = () => {
   }
   const found = bounds();
   const box = (key) => Number(field(key).value || (found[key] || { low: 0 }).low) || 0;
-  return { cpu: box("cpu"), memory: box("memory") * GIB, fgpu: box("fgpu") };
+  return { cpu: box("cpu"), memory: Math.floor(box("memory") * GIB), fgpu: box("fgpu") };
 };
 
 /** Why so many cannot be held: the policy's words for the first resource that is too much. */
@@ -45,7 +45,7 @@ const roomFor = (one) => {
   const group = live().groups[chosen("resource_group")];
   const onNode = (node) => {
     const gpu = one.fgpu
-      ? node.devices.reduce((sum, { free }) => sum + Math.floor(Number(free) / one.fgpu), 0)
+      ? node.devices.reduce((sum, { free }) => sum + Math.floor(free / one.fgpu + 1e-9), 0)
       : Infinity;
     return Math.min(
       one.cpu ? Math.floor(node.cpu / one.cpu) : Infinity,
