@@ -34,14 +34,12 @@ class Camera:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def take(self, name: str, part: Locator | None = None) -> None:
-        """The whole page, or a part of it."""
+    def take(self, name: str) -> None:
+        """The whole page; with a dialog, what a screen shows of it."""
         self._page.wait_for_timeout(300)  # what slides or fades has come to rest
         path = self._folder / f"{name}.png"
-        if part is None:
-            self._page.screenshot(path=path, full_page=True)
-        else:
-            part.screenshot(path=path)
+        asking = self._page.locator("dialog[open]").count()
+        self._page.screenshot(path=path, full_page=not asking)
         print(path)
 
 
@@ -70,7 +68,7 @@ def fill_the_form(page: Page, camera: Camera) -> None:
     page.locator("#spawn_form[data-bai-ready]").wait_for()
     page.get_by_label("Session name").fill("thesis")
     camera.take("wizard-environment")
-    press(page, "CONFIG")
+    page.get_by_role("button", name="CONFIG Environment variables").click()
     variables = page.get_by_role("dialog", name="Environment variables")
     for row, (name, value) in enumerate((("DATASET", "corpus-2026"), ("OMP_NUM_THREADS", "2"))):
         if row:
@@ -155,6 +153,7 @@ def visit(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
             color_scheme="dark" if scheme == "dark" else "light",
         )
         page = context.new_page()
+        page.set_default_timeout(15_000)
         camera = Camera(page, folder)
         login(page, hub)
         camera.take("home-empty")
