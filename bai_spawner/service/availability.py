@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from jupyterhub.utils import url_escape_path, url_path_join
@@ -12,9 +13,11 @@ from tornado.web import HTTPError, authenticated
 from bai_spawner.policy import Subject
 from bai_spawner.records import RecordsError
 from bai_spawner.service.board import Board, NotPublished
-from bai_spawner.service.handlers import Visited
+from bai_spawner.service.handlers import SERVER_ERROR, UNAVAILABLE, Visited
 
 ASK_SECONDS = 10.0
+OK = 200
+log = logging.getLogger("bai_spawner.service")
 
 
 class Availability(Visited):
@@ -27,8 +30,11 @@ class Availability(Visited):
         subject = await self._subject(self.get_query_argument("user", ""))
         try:
             found = await board.live(subject)
-        except (NotPublished, RecordsError) as error:
-            raise HTTPError(503, "%s", error) from error
+        except NotPublished as error:
+            raise HTTPError(UNAVAILABLE, "%s", error) from error
+        except RecordsError as error:
+            log.error("%s", error)  # noqa: TRY400 - it says all, for the administrator
+            raise HTTPError(UNAVAILABLE, "the records cannot be read now; try again") from error
         self.finish(found)
 
     async def _subject(self, asked: str) -> Subject:
@@ -46,7 +52,9 @@ class Availability(Visited):
             request_timeout=ASK_SECONDS,
         )
         answer = await AsyncHTTPClient().fetch(request, raise_error=False)
-        model = json.loads(answer.body) if answer.code == 200 else {}  # noqa: PLR2004
+        if answer.code >= SERVER_ERROR:  # tornado says 599 when there was no answer
+            raise HTTPError(UNAVAILABLE, "the hub does not answer now; try again")
+        model = json.loads(answer.body) if answer.code == OK else {}
         if model.get("name") != name or "groups" not in model:
             raise HTTPError(404, "user: there is no such user here")
         return dict(model)
