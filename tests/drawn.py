@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
@@ -94,8 +95,8 @@ class _Person:
     spawner = None
 
 
-def page(form: str) -> str:
-    """The launch page as JupyterHub renders it."""
+def page(form: str, query: dict[str, str]) -> str:
+    """The launch page as JupyterHub renders it, for an address with this query."""
     loader = ChoiceLoader(
         [
             PrefixLoader({"templates": FileSystemLoader([str(THEIRS / "templates")])}),
@@ -111,7 +112,7 @@ def page(form: str) -> str:
         for_user=_Person(),
         no_spawner_check=True,
         xsrf_token="token",
-        url=f"{FORM}?_xsrf=token",
+        url=f"{FORM}?{urlencode({**query, '_xsrf': 'token'})}",
         spawner_options_form=form,
         bai_service=SERVICE,
         bai_static=f"{SERVICE}static/digest/",
@@ -130,6 +131,8 @@ class Drawn:
     """Folders that the server refuses, whatever the page thinks of them."""
     sent: list[dict[str, list[str]]] = field(default_factory=list)
     """The fields of every launch that was sent, in order."""
+    queries: list[dict[str, str]] = field(default_factory=list)
+    """What stood in the address of each launch."""
     calls: list[str] = field(default_factory=list)
     """The paths below the service that were asked for, in order."""
 
@@ -167,7 +170,8 @@ class Drawn:
             request=request,
             problems=tuple(problems),
         )
-        return page(form)
+        query = self.queries[-1] if request and self.queries else {}
+        return page(form, {name: text for name, text in query.items() if name != "_xsrf"})
 
     def launch(self, fields: dict[str, list[str]]) -> str:
         """The answer to a form that was sent: the page again, or that it was launched."""
@@ -227,6 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         fields: dict[str, list[bytes]] = {}
         headers = HTTPHeaders(dict(self.headers))
         parse_body_arguments(self.headers["Content-Type"], body, fields, {}, headers)
+        self.drawn.queries.append(dict(parse_qsl(self.path.partition("?")[2])))
         texts = {name: [v.decode() for v in values] for name, values in fields.items()}
         self._answer(self.drawn.launch(texts).encode(), "text/html; charset=utf-8")
 

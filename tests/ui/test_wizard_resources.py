@@ -284,6 +284,25 @@ def test_a_thousand_environments_leave_the_page_quick(opened: Open, drawn: Drawn
     assert took < 100, f"{took} ms for one key"
 
 
+def test_after_several_sessions_the_hub_leads_home_and_after_one_it_opens_it(
+    page: Page, drawn: Drawn
+) -> None:
+    drawn.unlucky = ("bad",)
+    box(page, "sessions").fill("2")
+    page.get_by_role("link", name="Data folders").click()
+    page.get_by_label("New folder").fill("bad")
+    page.get_by_role("button", name="CONFIRM AND LAUNCH").click()
+    expect(page.get_by_role("alert")).to_contain_text("The session was not launched")
+    page.get_by_label("New folder").fill("good")
+    page.get_by_role("link", name=re.compile("^Resources")).click()
+    box(page, "sessions").fill("1")
+    page.get_by_role("button", name="CONFIRM AND LAUNCH").click()
+    expect(page.get_by_role("heading", name="launched")).to_be_visible()
+    several, one = drawn.queries
+    assert several == {"next": "/hub/home", "_xsrf": "token"}
+    assert one == {"_xsrf": "token"}
+
+
 def test_several_sessions_are_sent_as_one_form(page: Page, drawn: Drawn) -> None:
     slider(page, "Sessions").press("ArrowRight")
     page.get_by_role("button", name="CONFIRM AND LAUNCH").click()

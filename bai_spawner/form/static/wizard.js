@@ -3,6 +3,7 @@
 // is sent is the same form, and the server judges it.
 
 import { prepareAbouts } from "./about.js";
+import { leadOn } from "./after.js";
 import { confirmAlone, prepareAlone } from "./alone.js";
 import { keepFresh } from "./availability.js";
 import { prepareFolders } from "./folders.js";
@@ -34,8 +35,12 @@ prepareTotals();
 
 form.addEventListener("submit", (event) => {
   const turned = event.submitter === nextButton && forward();
-  if (turned || stopped(mark) || confirmAlone()) event.preventDefault();
-  else sending(true);
+  if (turned || stopped(mark) || confirmAlone()) {
+    event.preventDefault();
+  } else {
+    leadOn();
+    sending(true);
+  }
 });
 form.addEventListener("input", ({ target }) => {
   settle(target);
