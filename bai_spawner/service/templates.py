@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ LONGEST_NAME = 64
 NAME_RULE = f"a name is 1 to {LONGEST_NAME} printable characters, and not '.' or '..'"
 
 Answer = TypeVar("Answer")
+log = logging.getLogger("bai_spawner.service")
 
 
 class Kept(Visited):
@@ -64,8 +66,9 @@ class Kept(Visited):
         try:
             return await asyncio.to_thread(answer)
         except RecordsError as error:
-            reason = "Templates cannot be read or kept now; try again later"
-            raise HTTPError(503, "%s", error, reason=reason) from error
+            log.warning("Templates: %s", error)
+            told = "Templates cannot be read or kept now; try again later"
+            raise HTTPError(503, told) from error
 
     def body(self, *known: str) -> dict[str, Any]:
         """The object that was sent, with no key but these."""

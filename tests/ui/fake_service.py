@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 from bai_spawner.form.render import FolderChoice, render_form
 from bai_spawner.policy import NodeFree, Usage
@@ -72,6 +72,10 @@ class FakeService:
         page.goto(f"{ORIGIN}/hub/spawn/ada/s1{fragment}")
         page.wait_for_selector("[data-ready]", state="attached")
         return page
+
+    def keep_for(self, context: BrowserContext) -> None:
+        """Be the one that keeps templates for the pages of a real hub."""
+        context.route("**/services/sessions/api/templates**", self._answer)
 
     def _answer(self, route: Route) -> None:
         path = urlsplit(route.request.url).path

@@ -12,6 +12,7 @@ from tests.deployment import Deployment, Visitor, eventually
 
 Login = Callable[..., Page]
 Shots = Callable[[Page, str], None]
+Axe = Callable[[Page], list[str]]
 
 OPTIONS = {
     "environment": "python",
@@ -91,7 +92,7 @@ def test_home_follows_a_session_from_start_to_stop_without_a_reload(
 
 
 def test_stop_asks_says_what_is_kept_and_stops_the_right_one(
-    login: Login, visitor: Visitor, deployment: Deployment, shots: Shots
+    login: Login, visitor: Visitor, deployment: Deployment, shots: Shots, axe: Axe
 ) -> None:
     assert visitor.start("one", OPTIONS, name="first").is_success
     assert visitor.start("two", {**OPTIONS, "mounts": []}, name="second").is_success
@@ -106,6 +107,7 @@ def test_stop_asks_says_what_is_kept_and_stops_the_right_one(
     row(page, "first").get_by_role("button", name="Stop first").press("Enter")
     expect(dialog(page)).to_contain_text("files outside of mounted folders are deleted")
     expect(dialog(page)).to_contain_text("Kept: what is in the mounted folder data.")
+    assert axe(page) == []
     shots(page, "home-stop")
     page.get_by_role("button", name="Cancel").click()
     assert len(deployment.containers()) == 2
@@ -171,13 +173,14 @@ def test_back_to_home_starts_another_session_and_not_the_same_again(login: Login
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 375])
-def test_home_fits_the_screen(
-    login: Login, visitor: Visitor, shots: Shots, scheme: str, width: int
+def test_axe_finds_nothing_and_home_fits_the_screen(
+    login: Login, visitor: Visitor, shots: Shots, axe: Axe, scheme: str, width: int
 ) -> None:
     for server, name in (("one", "first"), ("two", "m" * 64)):
         assert visitor.start(server, OPTIONS, name=name).is_success
     page = login("kim", color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     expect(row(page, "first")).to_contain_text("Running")
+    assert axe(page) == []
     shots(page, f"home-{scheme}-{width}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -131,6 +131,12 @@ export const begin = (told) => {
     go(pageOf(target(link)), target(link));
   });
   backButton.addEventListener("click", backward);
+  // what a template or a link filled in is no page's default
+  form.addEventListener("bai-filled", () => {
+    pages.forEach((page) => visited.add(page));
+    drawButtons();
+    refresh();
+  });
   window.addEventListener("popstate", (event) => {
     const page = remembered(event.state);
     if (!page) return;

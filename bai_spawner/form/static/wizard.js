@@ -6,15 +6,18 @@ import { prepareAbouts } from "./about.js";
 import { leadOn } from "./after.js";
 import { confirmAlone, prepareAlone } from "./alone.js";
 import { keepFresh } from "./availability.js";
-import { prepareFolders } from "./folders.js";
+import { prepareFolders, setNewFolders } from "./folders.js";
 import { field, form, variables } from "./form.js";
 import { listenToKeys } from "./keys.js";
+import { live } from "./live.js";
 import { prepareName } from "./name.js";
 import { begin, forward, nextButton, refresh, sending, stopped, unblock } from "./pages.js";
 import { byServer, judge, mark, markSoon, moveMarks, settle } from "./problems.js";
 import { prepareResources } from "./resources.js";
 import { prepareSearch } from "./search.js";
+import { visit } from "./service.js";
 import { prepareSliders } from "./sliders.js";
+import { startFrom } from "./templates.js";
 import { prepareTotals } from "./totals.js";
 import { prepareVariables } from "./variables.js";
 
@@ -53,3 +56,4 @@ moveMarks();
 form.dataset.baiReady = "";  // what is not shown yet could not have the focus
 begin(byServer());
 keepFresh();
+startFrom(form, { service: visit(), folders: setNewFolders, names: () => live().names });
