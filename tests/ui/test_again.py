@@ -105,7 +105,7 @@ def nothing_is_launched(visitor: Visitor, page: Page) -> None:
 
 def settled(page: Page) -> None:
     """What changes its colour in a moment has the last one."""
-    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
+    page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
 
 
 # ---- from home
