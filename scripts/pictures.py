@@ -156,7 +156,6 @@ def visit(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
         page.set_default_timeout(15_000)
         camera = Camera(page, folder)
         login(page, hub)
-        camera.take("home-empty")
         fill_the_form(page, camera)
         launch_and_work(page, camera, hub)
         context.close()
