@@ -18,6 +18,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "scripts"))
 import docker
 
 from progress import SetupError, fail
+from tests.perf.availability import answers
 from tests.perf.decisions import decisions
 from tests.perf.form import forms
 from tests.perf.machine import facts
@@ -45,6 +46,7 @@ def main() -> int:
         say(decisions())
     if asked.only in {None, "form"}:
         say(forms())
+        say(answers())
     if asked.only in {None, "records"}:
         for measured in records():
             say(measured)
