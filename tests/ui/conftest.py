@@ -87,7 +87,7 @@ def opened(browser: Browser, drawn: Drawn) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(**{**size, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.goto(drawn.url)
         if options.get("java_script_enabled", True):
             page.locator("#spawn_form[data-bai-ready]").wait_for()
