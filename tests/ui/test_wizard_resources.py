@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from bai_spawner.policy import Usage
+from bai_spawner.policy import NodeFree, Usage
 from bai_spawner.units import GIB
 from tests.deployment import eventually
 from tests.drawn import Drawn, a_node, form_catalog
@@ -262,6 +262,24 @@ def test_a_user_to_whom_nothing_is_offered_sees_the_pages_all_the_same(
     expect(page.get_by_text("No resource group is offered to you")).to_be_visible()
     page.get_by_role("link", name="Review").click()
     expect(page.locator("[data-bai-review=environment]")).to_contain_text("None is chosen.")
+
+
+def test_each_node_and_device_says_what_it_has_free(
+    opened: Open, drawn: Drawn, axe: Callable[[Page], list[str]]
+) -> None:
+    drawn.availability = {
+        "general": (a_node(gpus=(3, 10)), NodeFree("<b>other</b>", 2, 4 * GIB)),
+        "batch": (NodeFree("plain", 1, GIB),),
+    }
+    page = resources(opened())
+    listed = page.get_by_role("list", name="Free now")
+    expect(listed).to_have_count(1)  # one node without a GPU has nothing to add
+    expect(listed).to_contain_text("local: 8 CPU, 16 GiB RAM")
+    expect(listed).to_contain_text("<b>other</b>: 2 CPU, 4 GiB RAM")
+    expect(listed).to_contain_text("GPU-0: 1.5 of 5 fGPU")
+    expect(page.get_by_role("meter", name="Free of GPU-0")).to_have_attribute("value", "1.5")
+    expect(page.get_by_role("meter", name="Free of GPU-1")).to_have_attribute("value", "5")
+    assert axe(page) == []
 
 
 def test_a_key_changes_as_little_of_the_page_with_a_thousand_environments_as_with_two(

@@ -4,6 +4,7 @@
 import { byId, make, says, write } from "./dom.js";
 import { all, chosen, field, form, isCustom, rules } from "./form.js";
 import { bounds, live, onLive } from "./live.js";
+import { drawNodes } from "./nodes.js";
 import { advise, judge } from "./problems.js";
 import { refresh } from "./pages.js";
 import { drawSliders } from "./sliders.js";
@@ -102,7 +103,9 @@ const drawFree = () => {
   write(byId("bai-held"), live().held_text);
   for (const shown of form.querySelectorAll("[data-bai-free]")) {
     const group = live().groups[shown.dataset.baiFree];
-    if (group) write(shown, group.free);
+    if (!group) continue;
+    write(shown, group.free);
+    drawNodes(shown.closest(".bai-about"), group.nodes);
   }
 };
 
@@ -110,7 +113,6 @@ const draw = () => {
   drawBounds();
   drawSessions();
   drawPresets();
-  drawFree();
   drawSliders();
   warn();
 };
@@ -121,10 +123,12 @@ export const prepareResources = () => {
   advise(adviseOnPreset);
   form.addEventListener("input", draw);
   onLive(() => {
+    drawFree();
     draw();
     refresh();
   });
   window.addEventListener("pageshow", draw);
+  drawFree();
   draw();
 };
 
