@@ -7,6 +7,7 @@ and the service answers from a dictionary here, as the contract of its templates
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ Fields = dict[str, list[str]]
 PAGE = """<!doctype html>
 <html lang="en"><title>Launch a session</title>
 <form id="spawn_form">{form}</form>
-<script type="application/json" id="bai-live">{live}</script>
 <script type="module">
   import * as fields from "{scripts}fields.js";
   import {{ startFrom }} from "{scripts}templates.js";
@@ -87,8 +87,7 @@ class FakeService:
             route.fulfill(status=status, body=json.dumps(told), content_type="application/json")
         elif path.startswith("/hub/spawn/"):
             self.calls.append(f"{route.request.method} {path}")
-            live = json.dumps({"names": self.names})
-            page = PAGE.format(form=drawn_form(), live=live, scripts=SCRIPTS)
+            page = PAGE.format(form=drawn_form(self.names), scripts=SCRIPTS)
             route.fulfill(body=page, content_type="text/html")
         else:
             route.fulfill(status=404)
@@ -122,14 +121,17 @@ class FakeService:
         return [{"name": n, "fields": f, "at": "", "title": f"title of {n}"} for n, f in found]
 
 
-def drawn_form() -> str:
-    """The launch form of a small catalogue, with an own and a read-only folder."""
+def drawn_form(names: Iterable[str]) -> str:
+    """The launch form of a small catalogue, with an own and a read-only folder.
+
+    ``names`` are those of the user's live sessions.
+    """
     catalog = small_catalog()
     free = (NodeFree("local", 8, 16 * GIB, ()),)
     return render_form(
         catalog=catalog,
         policy=catalog.policies[0],
-        usage=Usage(),
+        usage=Usage(names=frozenset(names)),
         availability={"default": free, "gpu": free},
         folders=[
             FolderChoice("data", "rw", automatic=False),
