@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from bai_spawner.form import static_digest
 from tests.deployment import REPO, Deployment, Visitor, eventually
 
 SERVICE = "/services/sessions/"
+PUBLISHED_EVERY = 1.0
+"""Seconds; see the configuration of these tests."""
 PAGE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}
 
 
@@ -176,8 +179,12 @@ def availability(visitor: Visitor, token: str, user: str = "") -> httpx.Response
     return visitor.http.get(f"{SERVICE}api/availability", params=params, headers=headers)
 
 
-def test_an_open_form_learns_what_is_free_and_what_the_user_holds(user: Visitor) -> None:
+def test_an_open_form_learns_what_is_free_and_what_the_user_holds(
+    deployment: Deployment, user: Visitor
+) -> None:
     token = visit(user)
+    assert eventually(lambda: not deployment.containers(), seconds=30), "others are gone"
+    time.sleep(2 * PUBLISHED_EVERY)
     before = availability(user, token).json()
     assert before["held"]["sessions"] == 0
     assert set(before["groups"]) == {"general"}, "of this user's policy alone"

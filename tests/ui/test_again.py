@@ -155,6 +155,19 @@ def test_a_template_is_saved_in_the_form_and_launched_from_home_in_one_click(
     assert launched(visitor)["user_options"]["env"] == {"TOKEN": "<b>kept</b>"}
 
 
+def test_several_sessions_are_launched_in_one_click_and_home_lists_them(
+    home: Page, visitor: Visitor
+) -> None:
+    put(home, "pair", {**SMALL, "sessions": ["2"], "session_name": ["pair"]})
+    home.reload()
+    with home.expect_request("**/hub/spawn/lena/**") as sent:
+        press(home, "Launch pair")
+    assert "next=%2Fhub%2Fhome" in sent.value.url
+    home.wait_for_url("**/hub/home", timeout=60_000)
+    for name in ("pair1", "pair2"):
+        expect(home.get_by_role("link", name=f"Open {name}")).to_be_visible(timeout=60_000)
+
+
 def test_a_template_is_renamed_and_deleted_from_its_menu_by_keyboard(home: Page) -> None:
     put(home, "old", SMALL)
     keys = home.keyboard

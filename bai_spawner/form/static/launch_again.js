@@ -32,10 +32,13 @@ export const launchAgain = async (fields, { spawn, xsrf, automatic, names }) => 
     ...(isNameTaken(fields, names) ? { session_name: [""] } : {}),
     ...(mounted ? {} : { alone: ["1"] }),
   };
+  const query = new URLSearchParams({ _xsrf: xsrf });
+  // the hub would open the first of several; home lists all of them
+  if (Number(sent.sessions) > 1) query.set("next", window.location.pathname);
   const form = make("form", {
     method: "post",
     enctype: "multipart/form-data",
-    action: `${spawn}/${newServer()}?_xsrf=${encodeURIComponent(xsrf)}`,
+    action: `${spawn}/${newServer()}?${query}`,
     hidden: true,
   });
   for (const [name, values] of Object.entries(sent)) {
