@@ -137,6 +137,14 @@ class History:
             last = KeptLaunch(LAST, title, dict(fields), datetime.now(UTC))
             self._later(lambda records: records.launches.remember(self._hub, user, last))
 
+    def forget_user(self, user: str) -> None:
+        """Forget what a user who is no more kept to launch again."""
+        self._later(lambda records: records.launches.forget(self._hub, user))
+
+    def rename_user(self, user: str, new: str) -> None:
+        """Let what a user kept to launch again follow to a new name."""
+        self._later(lambda records: records.launches.move(self._hub, user, new))
+
     def measure(self, peaks: Mapping[str, Measure]) -> None:
         """What sessions used, by session. While the database is away it is left for later."""
         if not self._away:

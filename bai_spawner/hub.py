@@ -14,6 +14,7 @@ import prometheus_client
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
+from sqlalchemy import event, inspect
 from sqlalchemy.orm import selectinload
 
 from bai_spawner.errors import BaiError
@@ -69,8 +70,23 @@ def install(c: Any) -> BaiRuntime:
     except RuntimeError:
         return runtime
     _settings(runtime).write(_settings_file(runtime))
+    _follow_users(runtime)
     runtime.keeping = loop.create_task(_keep(runtime))
     return runtime
+
+
+def _follow_users(runtime: BaiRuntime) -> None:
+    """What users keep goes by their names: it goes with them, and follows to a new name."""
+
+    @event.listens_for(orm.User, "after_delete")
+    def deleted(_mapper: object, _connection: object, user: orm.User) -> None:
+        runtime.history.forget_user(user.name)
+
+    @event.listens_for(orm.User, "after_update")
+    def renamed(_mapper: object, _connection: object, user: orm.User) -> None:
+        was = inspect(user).attrs.name.history.deleted
+        if was:
+            runtime.history.rename_user(was[0], user.name)
 
 
 def _add_service(c: Any, runtime: BaiRuntime) -> None:

@@ -250,10 +250,10 @@ class BaiSpawner(DockerSpawner):
             self._shown_on_page = time.monotonic() - began > FORM_SECONDS
             self.runtime.starts.not_started("refused", error.reason)
             raise self._refuse(error, attempt) from error
+        if launch.others:  # first: whatever comes of this one, nothing of theirs stays held
+            self._start_others(launch.others)
         self._launch = launch
         self._accept(launch)
-        if launch.others:
-            self._start_others(launch.others)
 
     async def _admit(self, attempt: _Attempt | None) -> Launch:
         """Have what was asked judged, and reserved."""

@@ -31,13 +31,13 @@ class Camera:
 
     def __init__(self, page: Page, folder: Path) -> None:
         self._page = page
-        self._folder = folder
+        self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def take(self, name: str) -> None:
         """The whole page; with a dialog, what a screen shows of it."""
         self._page.wait_for_timeout(300)  # what slides or fades has come to rest
-        path = self._folder / f"{name}.png"
+        path = self.folder / f"{name}.png"
         asking = self._page.locator("dialog[open]").count()
         self._page.screenshot(path=path, full_page=not asking)
         print(path)
@@ -129,7 +129,7 @@ def launch_and_work(page: Page, camera: Camera, hub: Deployment) -> None:
     terminal.keyboard.type("ls -l && nproc")
     terminal.keyboard.press("Enter")
     terminal.wait_for_timeout(1000)
-    Camera(terminal, camera._folder).take("terminal")  # noqa: SLF001
+    Camera(terminal, camera.folder).take("terminal")
     terminal.close()
 
 

@@ -533,6 +533,18 @@ class RecordsContract:
             records.launches.remember(hub, user, launch())
         assert records.launches.of("hub", "ada") == (mine,)
 
+    def test_what_a_user_kept_goes_with_them_and_follows_a_new_name(self, records: Records) -> None:
+        mine = launch("mine")
+        for user in ("ada", "eve"):
+            records.launches.put("hub", user, mine, replace=False)
+            records.launches.remember("hub", user, launch())
+        records.launches.put("another hub", "ada", mine, replace=False)
+        records.launches.move("hub", "eve", "evelyn")
+        records.launches.forget("hub", "ada")
+        assert records.launches.of("hub", "ada") == records.launches.of("hub", "eve") == ()
+        assert [kept.name for kept in records.launches.of("hub", "evelyn")] == ["", "mine"]
+        assert records.launches.of("another hub", "ada") == (mine,)
+
     # ---- forgetting ---------------------------------------------------------------------
 
     def test_only_what_ended_long_ago_is_forgotten_with_all_that_belongs_to_it(

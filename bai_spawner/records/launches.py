@@ -100,9 +100,20 @@ class Launches:
         with self._database.writing() as connection:
             return bool(connection.execute(launches.delete().where(_is(hub, user, name))).rowcount)
 
+    def forget(self, hub: str, user: str) -> None:
+        """Forget everything of a user who is no more: the next one of this name is another."""
+        with self._changing(hub, user) as connection:
+            connection.execute(launches.delete().where(_of(hub, user)))
+
+    def move(self, hub: str, user: str, new: str) -> None:
+        """Let everything of a user who was renamed follow; the new name had nobody's."""
+        with self._changing(hub, user) as connection:
+            connection.execute(launches.delete().where(_of(hub, new)))
+            connection.execute(launches.update().where(_of(hub, user)).values(user=new))
+
     def of(self, hub: str, user: str) -> tuple[KeptLaunch, ...]:
         """Everything of one user, by name: the last launch, if there is one, comes first."""
-        asked = select(launches).where(launches.c.hub == hub, launches.c.user == user)
+        asked = select(launches).where(_of(hub, user))
         with self._database.reading() as connection:
             found = [_launch(row) for row in connection.execute(asked)]
         return tuple(sorted(found, key=lambda kept: (kept.name.casefold(), kept.name)))
@@ -120,14 +131,18 @@ class Launches:
             yield connection
 
 
+def _of(hub: str, user: str) -> ColumnElement[bool]:
+    return and_(launches.c.hub == hub, launches.c.user == user)
+
+
 def _is(hub: str, user: str, name: str) -> ColumnElement[bool]:
-    return and_(launches.c.hub == hub, launches.c.user == user, launches.c.name == name)
+    return and_(_of(hub, user), launches.c.name == name)
 
 
 def _names(connection: Connection, hub: str, user: str) -> frozenset[str]:
     """Of the user's templates."""
-    mine = launches.c.hub == hub, launches.c.user == user, launches.c.name != LAST
-    return frozenset(connection.scalars(select(launches.c.name).where(*mine)))
+    mine = select(launches.c.name).where(_of(hub, user), launches.c.name != LAST)
+    return frozenset(connection.scalars(mine))
 
 
 def _put(connection: Connection, hub: str, user: str, name: str, launch: KeptLaunch) -> None:

@@ -63,6 +63,27 @@ def test_templates_are_their_users_alone(newcomer: Callable[..., Visitor], admin
     assert owner.send("DELETE", "/x").status_code == 204
 
 
+def test_a_deleted_users_templates_are_not_the_next_ones_of_that_name(
+    deployment: Deployment, admin: Visitor
+) -> None:
+    with deployment.login("leaver") as leaver:
+        assert Page(leaver).send("PUT", "/mine", {"fields": FIELDS}).status_code == 201
+    assert admin.api("DELETE", "/users/leaver").status_code == 204
+    with deployment.login("leaver") as newcomer:
+        page = Page(newcomer)
+        assert eventually(lambda: not page.kept()["templates"])
+
+
+def test_a_renamed_users_templates_follow(deployment: Deployment, admin: Visitor) -> None:
+    with deployment.login("before") as user:
+        assert Page(user).send("PUT", "/mine", {"fields": FIELDS}).status_code == 201
+    assert admin.api("PATCH", "/users/before", json={"name": "after"}).is_success
+    with deployment.login("after") as renamed, deployment.login("before") as newcomer:
+        page = Page(renamed)
+        assert eventually(lambda: page.kept()["templates"])
+        assert Page(newcomer).kept()["templates"] == []
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"X_XSRFToken": ""}, {"X_XSRFToken": "wrong"}, {"Sec_Fetch_Mode": "no-cors"}],

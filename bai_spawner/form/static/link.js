@@ -25,7 +25,7 @@ export const fillFromAddress = (form, { notice, folders }) => {
 };
 
 /** The form's fields as a link; who opens it gets a form of their own. */
-export const linkTo = (form) =>
+const linkTo = (form) =>
   `${new URL("../../launch", import.meta.url).href}#${toFragment(read(form))}`;
 
 /** A button that copies the link, or shows it where a page may not write to the clipboard. */

@@ -6,12 +6,11 @@ import { make } from "./dom.js";
  * An element for the page, and what writes into it.
  *
  * `tell({ text, lines, undo, links })`: `lines` are what else there is to know; `undo` is what
- * the Undo button calls, once; `links` are elements to go on with. `clear()` takes it away.
+ * the Undo button calls, once; `links` are elements to go on with.
  */
 export const makeNotice = () => {
   // it stays in the page while it is empty: a region that just came is not listened to
   const element = make("div", { class: "bai-notice", role: "status", "aria-live": "polite" });
-  const clear = () => element.replaceChildren();
   const tell = ({ text, lines = [], undo, links = [] }) => {
     const parts = [make("span", { class: "bai-notice-text" }, text)];
     if (undo) {
@@ -27,5 +26,5 @@ export const makeNotice = () => {
     if (lines.length) box.append(make("ul", {}, ...lines.map((line) => make("li", {}, line))));
     element.replaceChildren(box);
   };
-  return { element, tell, clear };
+  return { element, tell };
 };
