@@ -1,0 +1,1 @@
+"""GPUs: what there is, who gets which, and what enforces it."""
