@@ -13,7 +13,9 @@ from dataclasses import asdict
 from typing import Any
 
 from bai_spawner.catalog import Catalog
-from bai_spawner.policy import Availability, DeviceFree, NodeFree
+from bai_spawner.enforcement import Enforcement
+from bai_spawner.gpu.placement import DeviceFree, Terms
+from bai_spawner.policy import Availability, NodeFree
 
 CATALOGUE, AVAILABILITY, STATISTICS = "catalogue", "availability", "statistics"
 
@@ -34,7 +36,10 @@ def read_catalogue(body: str) -> Catalog:
 
 def availability(free: Availability) -> str:
     """What each group's nodes could still be asked for."""
-    return json.dumps({group: [asdict(node) for node in nodes] for group, nodes in free.items()})
+    told = {group: [asdict(node) for node in nodes] for group, nodes in free.items()}
+    for device in (d for nodes in told.values() for node in nodes for d in node["devices"]):
+        device["terms"]["enforcement"] = str(Enforcement(**device["terms"]["enforcement"]))
+    return json.dumps(told)
 
 
 def read_availability(body: str) -> Availability:
@@ -43,8 +48,14 @@ def read_availability(body: str) -> Availability:
 
 
 def _node(found: dict[str, Any]) -> NodeFree:
-    devices = tuple(DeviceFree(**device) for device in found.pop("devices"))
+    devices = tuple(map(_device, found.pop("devices")))
     return NodeFree(**found, devices=devices)
+
+
+def _device(found: dict[str, Any]) -> DeviceFree:
+    terms = found.pop("terms")
+    enforcement = Enforcement.parse(terms.pop("enforcement"))
+    return DeviceFree(**found, terms=Terms(**terms, enforcement=enforcement))
 
 
 def statistics(uses: Mapping[str, dict[str, Any]]) -> str:

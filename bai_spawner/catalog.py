@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -21,11 +22,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationError,
     model_validator,
 )
 
 from bai_spawner import units
+from bai_spawner.enforcement import Enforcement, Faults, Level, word
 from bai_spawner.errors import CatalogError
 from bai_spawner.names import FOLDER_NAME
 
@@ -43,6 +46,11 @@ RESERVED_FOLDERS = frozenset(
 """Names in /home/work that belong to the session itself, compared in lower case (R41)."""
 
 _KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
+_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9 ._*/:+-]{0,94}", re.ASCII)
+MIG_PROFILE = re.compile(r"([1-7])g\.([0-9]{1,4})gb(?:[+-][a-z.]{1,12})?", re.ASCII)
+"""A profile of MIG: its compute slices and its memory in GB, as NVML writes it."""
+MOST_QUANTA = 1000
+"""Steps of one GPU: books, form and MPS go through them all."""
 _NATURAL = re.compile(r"(\d+)", re.ASCII)
 
 
@@ -56,6 +64,40 @@ def _folder(text: str) -> str:
     if not FOLDER_NAME.fullmatch(text) or text in {".", ".."}:
         raise ValueError("a folder's name has 1 to 64 letters, digits, '.', '_' or '-'")
     return text
+
+
+def _pattern(text: str) -> str:
+    if not _PATTERN.fullmatch(text):
+        raise ValueError("a device is a uuid, or a product name; '*' stands for anything")
+    return text
+
+
+def _profile(text: str) -> str:
+    if not MIG_PROFILE.fullmatch(text):
+        raise ValueError("a MIG profile is like '1g.10gb' or '1g.10gb+me'")
+    return text
+
+
+def matches(patterns: Iterable[str], names: Iterable[str]) -> bool:
+    """Whether any name is any of the patterns, in which ``*`` stands for anything."""
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _level(value: object) -> Level:
+    return _one_of(Level, value)
+
+
+def _faults(value: object) -> Faults:
+    return _one_of(Faults, value)
+
+
+def _one_of(kind: type[_Ordered], value: object) -> _Ordered:
+    for member in kind:
+        if value == word(member):
+            return member
+    if isinstance(value, kind):
+        return value
+    raise ValueError(f"must be one of {', '.join(name.lower() for name in kind.__members__)}")
 
 
 def _decimal(value: object) -> Decimal:
@@ -74,12 +116,18 @@ def _positive(value: Decimal) -> Decimal:
     return value
 
 
+_Ordered = TypeVar("_Ordered", Level, Faults)
+
 Key = Annotated[str, AfterValidator(_key)]
+DevicePattern = Annotated[str, AfterValidator(_pattern)]
 FolderName = Annotated[str, AfterValidator(_folder)]
 Size = Annotated[int, BeforeValidator(units.parse_size)]
 Cores = Annotated[int, BeforeValidator(units.parse_cores)]
-Fgpu = Annotated[Decimal, BeforeValidator(_decimal)]
-PositiveFgpu = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_positive)]
+_Plain = PlainSerializer(units.plain, when_used="json")
+"""Without an exponent, which is no fGPU when it is read back."""
+Fgpu = Annotated[Decimal, BeforeValidator(_decimal), _Plain]
+MigProfile = Annotated[str, AfterValidator(_profile)]
+PositiveFgpu = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_positive), _Plain]
 Factor = Annotated[float, BeforeValidator(_factor)]
 Text = Annotated[str, Field(max_length=500)]
 
@@ -113,6 +161,15 @@ class ResourceGroup(_Strict):
     title: Text = Field(description="its name in the form")
     description: Text = Field("", description="a sentence below the name")
     nodes: tuple[Key, ...] = Field(min_length=1, description="its nodes", strict=False)
+    devices: tuple[DevicePattern, ...] | None = Field(
+        None,
+        description="its GPUs: uuids, or product names such as 'NVIDIA A100*'; all if unset",
+        strict=False,
+    )
+
+    def owns(self, *names: str) -> bool:
+        """Whether a device of these names, its uuid among them, is one of the group's."""
+        return self.devices is None or matches(self.devices, names)
 
 
 class Minimum(_Strict):
@@ -216,11 +273,69 @@ class Folders(_Strict):
         return RESERVED_FOLDERS.union(name.lower() for name in self.reserved)
 
 
+class Required(_Strict):
+    """How firmly a share must be enforced; a device on which less is in force is not used."""
+
+    memory: Annotated[Level, BeforeValidator(_level), PlainSerializer(word)] = Field(
+        Level.NONE, description="its memory: none, cooperative, process or session"
+    )
+    compute: Annotated[Level, BeforeValidator(_level), PlainSerializer(word)] = Field(
+        Level.NONE, description="its multiprocessors: none, cooperative, process or session"
+    )
+    faults: Annotated[Faults, BeforeValidator(_faults), PlainSerializer(word)] = Field(
+        Faults.SHARED, description="others' faults: shared, partial, contexts or isolated"
+    )
+
+    @property
+    def enforcement(self) -> Enforcement:
+        """The least that must be in force."""
+        return Enforcement(self.memory, self.compute, self.faults)
+
+
+class Simulated(_Strict):
+    """Devices that are not there, to try forms and accounting without a GPU."""
+
+    model: Text = Field("GPU", min_length=1, description="their product name")
+    memory: Size = Field(80 * units.GIB, description="memory of each")
+    count: int = Field(1, ge=1, le=1024, description="how many")
+
+
+Isolation = Literal["auto", "whole", "mig", "memcap", "mps-v2", "timeslice"]
+
+
 class Gpu(_Strict):
-    """How a GPU is counted."""
+    """How a GPU is counted, and what keeps sessions to their shares."""
 
     fgpu_per_gpu: PositiveFgpu = Field(Decimal(1), description="fGPU that one device is")
     quantum: PositiveFgpu = Field(Decimal(1), description="the step in which fGPU is granted")
+    isolation: Isolation = Field(
+        "auto", description="the strategy: auto, whole, mig, memcap, mps-v2 or timeslice"
+    )
+    require_enforcement: Required = Field(Required(), description="the least that must be in force")
+    reserve: Size = Field(
+        units.GIB, description="memory of each GPU that is not divided: the driver needs some"
+    )
+    mig: dict[MigProfile, PositiveFgpu] = Field(
+        default_factory=dict,
+        description="fGPU that a MIG device is, by profile such as '1g.10gb'; its part of the"
+        " GPU's slices if unset",
+    )
+    drain: tuple[DevicePattern, ...] = Field(
+        (),
+        description="GPUs of which nothing more is handed out: uuids or product names",
+        strict=False,
+    )
+    mps_directory: str = Field(
+        "/run/bai-mps",
+        pattern=r"^(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$",
+        max_length=40,  # the path of a socket has 108 bytes, and a uuid 40,
+        description="where each GPU's MPS daemon has its folder, on the engine's host",
+    )
+    simulated: tuple[Simulated, ...] = Field(
+        (),
+        description="devices that are not there, in place of those that are; marked SIMULATED",
+        strict=False,
+    )
 
     @property
     def quanta_per_gpu(self) -> int:
@@ -381,6 +496,13 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[str, str]]:
     if (gpu.fgpu_per_gpu / gpu.quantum) % 1:
         yield "gpu.quantum", f"must divide fgpu_per_gpu ({gpu.fgpu_per_gpu}) without a remainder"
         return
+    if gpu.quanta_per_gpu > MOST_QUANTA:
+        yield "gpu.quantum", f"cuts a GPU into {gpu.quanta_per_gpu} steps; at most {MOST_QUANTA}"
+        return
+    for profile, fgpu in gpu.mig.items():
+        yield from _whole_quanta(f"gpu.mig.{profile}", fgpu, gpu)
+        if fgpu > gpu.fgpu_per_gpu:
+            yield f"gpu.mig.{profile}", f"is more than the {gpu.fgpu_per_gpu} that a whole GPU is"
     for name, group in catalog.resource_groups.items():
         yield from _unknown(f"resource_groups.{name}.nodes", group.nodes, catalog.nodes)
     for name, preset in catalog.presets.items():

@@ -18,12 +18,37 @@ from dataclasses import dataclass, field
 
 from bai_spawner import labels, names
 from bai_spawner.folders import HOME, FolderMount
+from bai_spawner.gpu.isolation import Attachment, Bind
 from bai_spawner.ledger import Allocation
 from bai_spawner.policy import Grant
 
 UID = GID = 1000
 CPU_PERIOD = 100_000
 """Microseconds in which ``cpu_quota`` may be spent; the kernel's own default."""
+GPU_VARIABLES = (
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+    "CUDA_MPS_CLIENT_PRIORITY",
+    "CUDA_MPS_ENABLE_PER_CTX_DEVICE_MULTIPROCESSOR_PARTITIONING",
+    "CUDA_MPS_LOG_DIRECTORY",
+    "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT",
+    "CUDA_MPS_PIPE_DIRECTORY",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_CTK_LIBCUDA_DIR",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_GDRCOPY",
+    "NVIDIA_GDS",
+    "NVIDIA_GPU_MEMORY_LIMIT",
+    "NVIDIA_GPU_MEMORY_REQUEST",
+    "NVIDIA_IMEX_CHANNELS",
+    "NVIDIA_MIG_CONFIG_DEVICES",
+    "NVIDIA_MIG_MONITOR_DEVICES",
+    "NVIDIA_MOFED",
+    "NVIDIA_NVSWITCH",
+    "NVIDIA_VISIBLE_DEVICES",
+)
+"""By these NVIDIA's toolkit and driver are told what a container gets, and how much of it."""
+GPU_TOLD = ("BAI_GPU_ISOLATION", "BAI_GPU_ENFORCEMENT", "BAI_GPU_MEMORY_MIB")
+"""What a session with a share is told of it."""
 USER_ENV = "/run/bai/env.json"
 """Where an image's launcher finds the user's variables (mode 0400, owner 1000)."""
 
@@ -59,14 +84,16 @@ class ContainerSpec:
     """A container, down to every limit; the engine adapter only translates it.
 
     ``memory`` bounds memory and swap together. ``environment`` holds the session's
-    token and is kept out of representations.
+    token and is kept out of representations; a name without a value is one that the image
+    may have set and the session must not have. ``devices`` are GPUs by uuid, ``binds``
+    folders of the host that belong to them, to read only.
     """
 
     name: str
     hostname: str
     image: str
     command: tuple[str, ...] | None
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str | None] = field(repr=False)
     labels: Mapping[str, str]
     network: str
     cpu_quota: int
@@ -76,6 +103,8 @@ class ContainerSpec:
     stop_timeout: int
     mounts: tuple[FolderMount, ...]
     files: tuple[File, ...] = ()
+    devices: tuple[str, ...] = ()
+    binds: tuple[Bind, ...] = ()
     cpu_period: int = CPU_PERIOD
     user: str = f"{UID}:{GID}"
     working_dir: str = HOME
@@ -87,14 +116,17 @@ def build_spec(
     mounts: Iterable[FolderMount],
     placing: Placing,
     *,
+    gpus: Attachment | None = None,
     environment: Mapping[str, str],
     command: Iterable[str] | None = None,
 ) -> ContainerSpec:
     """The container for one session.
 
     ``environment`` is the platform's alone; the user's variables come with the grant.
+    ``gpus`` belong to the allocation's shares.
     """
     mounts = tuple(mounts)
+    gpus = gpus or Attachment()
     written = labels.SessionLabels(
         hub=placing.hub,
         allocation=allocation.id,
@@ -111,13 +143,14 @@ def build_spec(
         shm=grant.amounts.shm,
         shares=allocation.shares,
         folders=tuple(m.label for m in mounts),
+        gpu=allocation.gpu,
     )
     return ContainerSpec(
         name=names.container_name(placing.hub, grant.user, allocation.server),
         hostname=grant.session.lower()[:63],
         image=grant.image,
         command=tuple(command) if command else None,
-        environment={**environment, **_platform(grant, allocation)},
+        environment={**environment, **_platform(grant), **_gpu_env(allocation, gpus)},
         labels=labels.encode(written),
         network=placing.network,
         cpu_quota=grant.amounts.cpu * CPU_PERIOD,
@@ -127,16 +160,14 @@ def build_spec(
         stop_timeout=placing.stop_timeout,
         mounts=mounts,
         files=_files(grant),
+        devices=gpus.devices,
+        binds=gpus.injection.binds,
     )
 
 
-def _platform(grant: Grant, allocation: Allocation) -> dict[str, str]:
-    """What a session may know of itself. ``NVIDIA_VISIBLE_DEVICES=void``: no GPU by accident.
-
-    Some engines hand every GPU to an image whose own environment asks for them,
-    so a session without a share says so itself.
-    """
-    platform = {
+def _platform(grant: Grant) -> dict[str, str]:
+    """What a session may know of itself."""
+    return {
         "BAI_SESSION_NAME": grant.session,
         "BAI_ENVIRONMENT": grant.environment,
         "BAI_VERSION": grant.version,
@@ -145,9 +176,23 @@ def _platform(grant: Grant, allocation: Allocation) -> dict[str, str]:
         "MEM_LIMIT": str(grant.amounts.memory),
         "JUPYTERHUB_DEFAULT_URL": grant.default_url,
     }
-    if not allocation.shares:
-        platform["NVIDIA_VISIBLE_DEVICES"] = "void"
-    return platform
+
+
+def _gpu_env(allocation: Allocation, gpus: Attachment) -> dict[str, str | None]:
+    """What decides which GPUs a container has, and how: nothing of it is the image's to say.
+
+    Some engines hand every GPU to an image whose own environment asks for them, so a session
+    without a share says ``void`` itself.
+    """
+    told: dict[str, str | None] = dict.fromkeys((*GPU_VARIABLES, *GPU_TOLD))
+    told["NVIDIA_VISIBLE_DEVICES"] = gpus.visible
+    if gpus.devices:
+        told["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
+    if allocation.gpu:
+        cap = allocation.gpu
+        facts = (cap.isolation, str(cap.enforcement), str(cap.memory))
+        told.update(zip(GPU_TOLD, facts, strict=True))
+    return told | dict(gpus.injection.env)
 
 
 def _files(grant: Grant) -> tuple[File, ...]:

@@ -64,14 +64,14 @@ class Enforcement:
         Raises:
             ValueError: it is anything else.
         """
-        found = dict(part.split(": ", 1) for part in text.split(", "))
         try:
+            found = dict(part.split(": ", 1) for part in text.split(", "))
             read = cls(
                 Level[found["memory"].upper()],
                 Level[found["compute"].upper()],
                 Faults[found["faults"].upper()],
             )
-        except KeyError as error:
+        except (KeyError, ValueError) as error:
             raise ValueError(f"{text[:80]!r} is no enforcement") from error
         if str(read) != text:
             raise ValueError(f"{text[:80]!r} is no enforcement")

@@ -100,6 +100,10 @@ class History:
         kept = log[-LOG_BYTES:]  # it may wait here for long
         self._later(lambda records: records.end(session, end, kept, at=now))
 
+    def warn(self, session: str, warning: str) -> None:
+        """Something is wrong with a session that goes on; empty: it is well again."""
+        self._later(lambda records: records.warn(session, warning))
+
     def found(
         self,
         sessions: Collection[tuple[Facts, datetime]],

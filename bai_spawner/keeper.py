@@ -17,6 +17,7 @@ from logging import Logger
 from bai_spawner import labels
 from bai_spawner.engine import ContainerEvent, ContainerState, Engine, Verb
 from bai_spawner.errors import EngineAway, EngineError
+from bai_spawner.gpus import Gpus
 from bai_spawner.history import History
 from bai_spawner.labels import Key, SessionLabels
 from bai_spawner.ledger import Ledger
@@ -73,6 +74,7 @@ class Keeper:
         engine: where sessions run.
         lifecycle: ends them.
         history: where it is noted.
+        gpus: what sessions use of them.
         ledger: gives the books, once the engine could be asked what runs.
         hub_id: the deployment's identity.
         log: where it says what it did.
@@ -84,6 +86,7 @@ class Keeper:
         engine: Engine,
         lifecycle: Lifecycle,
         history: History,
+        gpus: Gpus,
         ledger: Callable[[], Awaitable[Ledger]],
         hub_id: str,
         log: Logger,
@@ -97,7 +100,7 @@ class Keeper:
         self._log = log
         self._pace = pace
         self._hub = Hub(Servers)
-        self._meter = Meter(engine, hub_id)
+        self._meter = Meter(engine, hub_id, gpus)
         self._watch = Watch(pace.stranger_grace)
         self._woken = asyncio.Event()
         self._signalled: set[str] = set()

@@ -11,15 +11,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
+from bai_spawner.enforcement import Enforcement
 from bai_spawner.errors import LabelError
 
 PREFIX = "bai."
 HUB = f"{PREFIX}hub"
 SCHEMA = f"{PREFIX}schema"
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
+READABLE = frozenset({"1", SCHEMA_VERSION})
+"""Sessions outlive an upgrade of the hub. Version 1 did not say what enforces a share."""
 
 Key = tuple[str, str]
 """A user and one of the user's servers: what a container is named after."""
@@ -33,12 +36,33 @@ class Share:
     quanta: int
     per_gpu: int
 
+    def of(self, per_gpu: int) -> Share:
+        """The same share where a whole device has ``per_gpu`` quanta, rounded up.
+
+        Units may be changed while sessions run: what one holds must never count for less.
+        """
+        return Share(self.device, -(-self.quanta * per_gpu // self.per_gpu), per_gpu)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuCap:
+    """What a session gets of each of its devices, and what keeps it to that.
+
+    ``memory`` is in MiB, ``sm`` a percentage of the device's streaming multiprocessors.
+    """
+
+    isolation: str
+    memory: int
+    sm: int
+    enforcement: Enforcement
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLabels:
     """What a session's container says of itself.
 
-    ``cpu`` is in cores, ``memory`` and ``shm`` in bytes; ``shares`` are its parts of devices.
+    ``cpu`` is in cores, ``memory`` and ``shm`` in bytes; ``shares`` are its parts of devices,
+    ``gpu`` says what each of them comes to.
     """
 
     hub: str
@@ -56,6 +80,7 @@ class SessionLabels:
     shm: int
     shares: tuple[Share, ...] = ()
     folders: tuple[str, ...] = ()
+    gpu: GpuCap | None = None
 
     @property
     def key(self) -> Key:
@@ -64,19 +89,24 @@ class SessionLabels:
 
 
 _INTEGERS = ("cpu", "memory", "shm")
+_CAP = f"{PREFIX}gpu."
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 def encode(labels: SessionLabels) -> dict[str, str]:
     """The labels to put on a container."""
     encoded = {SCHEMA: SCHEMA_VERSION}
-    for item in fields(labels):
+    for item in _plain(labels):
         value = getattr(labels, item.name)
         if item.name == "shares":
             value = json.dumps([[s.device, s.quanta, s.per_gpu] for s in value])
         elif item.name == "folders":
             value = json.dumps(value)
         encoded[PREFIX + item.name] = str(value)
+    if labels.gpu:
+        encoded |= {
+            _CAP + item.name: str(getattr(labels.gpu, item.name)) for item in fields(GpuCap)
+        }
     return encoded
 
 
@@ -87,19 +117,35 @@ def decode(labels: Mapping[str, str]) -> SessionLabels:
         LabelError: when a label is missing, of another schema, or not of its type.
     """
     version = labels.get(SCHEMA)
-    if version != SCHEMA_VERSION:
-        raise LabelError(f"{SCHEMA} is {version!r}; this version reads {SCHEMA_VERSION!r}")
+    if version not in READABLE:
+        raise LabelError(f"{SCHEMA} is {version!r}; this version reads {sorted(READABLE)}")
     try:
         values: dict[str, object] = {
-            item.name: labels[PREFIX + item.name] for item in fields(SessionLabels)
+            item.name: labels[PREFIX + item.name] for item in _plain(SessionLabels)
         }
         values.update({name: _amount(labels[PREFIX + name]) for name in _INTEGERS})
         shares = _list(labels[f"{PREFIX}shares"], list)
         values["shares"] = tuple(_share(*share) for share in shares)
         values["folders"] = tuple(_list(labels[f"{PREFIX}folders"], str))
+        if f"{_CAP}isolation" in labels:
+            values["gpu"] = _cap(labels)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise LabelError(f"unreadable session labels: {error}") from error
     return SessionLabels(**values)  # type: ignore[arg-type]
+
+
+def _plain(labels: SessionLabels | type[SessionLabels]) -> list[Field[Any]]:
+    """The fields that have one label each."""
+    return [item for item in fields(labels) if item.name != "gpu"]
+
+
+def _cap(labels: Mapping[str, str]) -> GpuCap:
+    return GpuCap(
+        isolation=labels[f"{_CAP}isolation"],
+        memory=_amount(labels[f"{_CAP}memory"]),
+        sm=_amount(labels[f"{_CAP}sm"]),
+        enforcement=Enforcement.parse(labels[f"{_CAP}enforcement"]),
+    )
 
 
 def _amount(text: str) -> int:

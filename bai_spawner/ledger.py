@@ -6,6 +6,10 @@ when the container that carries the labels exists, and released exactly once, ho
 often `release` is called. The ledger lives in memory alone: after a restart
 `restore` fills it from the containers' labels, which are the truth.
 
+Devices come and go while sessions run (`offer`). What is held of one that is missing stays
+counted until the container is gone. Where the units of a GPU were changed, what is held
+counts in the new ones, rounded up.
+
 Running totals keep a decision as quick with 10,000 sessions as with ten;
 `audit` recounts them.
 """
@@ -15,31 +19,52 @@ from __future__ import annotations
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bai_spawner.errors import Problem, Reason, Refused
-from bai_spawner.labels import Key, SessionLabels, Share
-from bai_spawner.policy import LABELS, Amounts, DeviceFree, Grant, NodeFree, Usage, compared
+from bai_spawner.gpu.placement import DeviceFree, Terms, cut, largest, place
+from bai_spawner.gpu.share import sm_percent
+from bai_spawner.labels import GpuCap, Key, SessionLabels, Share
+from bai_spawner.policy import LABELS, Amounts, Grant, NodeFree, Usage, compared, say
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A device that is handed out in parts: its quanta, on what terms, and in which groups.
+
+    ``groups`` are resource groups; ``None``: all of the node's.
+    """
+
+    total: int
+    terms: Terms = field(default_factory=Terms)
+    groups: frozenset[str] | None = None
+
+    def is_in(self, group: str | None) -> bool:
+        """Whether a resource group owns it; ``None`` asks for none in particular."""
+        return group is None or self.groups is None or group in self.groups
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a node may be asked for: cores and bytes after overcommit, quanta per device."""
+    """What a node may be asked for: cores and bytes after overcommit, and its devices."""
 
     cpu: int
     memory: int
-    devices: Mapping[str, int] = field(default_factory=dict)
+    devices: Mapping[str, Slot] = field(default_factory=dict)
 
-    @property
-    def largest_device(self) -> int:
-        """Quanta of the device that has the most."""
-        return max(self.devices.values(), default=0)
+    def empty(self, group: str) -> tuple[DeviceFree, ...]:
+        """The devices of a group as if nobody held anything."""
+        return tuple(
+            DeviceFree(device, 0 if slot.terms.note else slot.total, slot.total, slot.terms)
+            for device, slot in self.devices.items()
+            if slot.is_in(group)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What one session holds. ``shares`` are its parts of devices."""
+    """What one session holds. ``shares`` are its parts of devices, ``gpu`` what each comes to."""
 
     id: str
     user: str
@@ -50,6 +75,7 @@ class Allocation:
     cpu: int
     memory: int
     shares: tuple[Share, ...] = ()
+    gpu: GpuCap | None = None
 
     @property
     def key(self) -> Key:
@@ -79,10 +105,16 @@ class _Total:
 
 
 class Ledger:
-    """The books of one hub. Every method is synchronous; none may be made to wait."""
+    """The books of one hub. Every method is synchronous; none may be made to wait.
 
-    def __init__(self, capacity: Mapping[str, Capacity]) -> None:
+    Args:
+        capacity: what each node may be asked for.
+        per_gpu: quanta of a whole GPU.
+    """
+
+    def __init__(self, capacity: Mapping[str, Capacity], per_gpu: int = 1) -> None:
         self._capacity = dict(capacity)
+        self._per_gpu = per_gpu
         self._held: dict[str, Allocation] = {}
         self._confirmed: set[str] = set()
         self._servers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -97,6 +129,25 @@ class Ledger:
     def capacity(self) -> Mapping[str, Capacity]:
         """What each node has."""
         return self._capacity
+
+    @property
+    def per_gpu(self) -> int:
+        """Quanta of a whole GPU."""
+        return self._per_gpu
+
+    def offer(self, node: str, devices: Mapping[str, Slot]) -> None:
+        """Take note of what devices a node has now. What is held of others stays held."""
+        self._capacity[node] = replace(self._capacity[node], devices=dict(devices))
+
+    def lost(self) -> dict[str, str]:
+        """By allocation, a device that it holds and that is not there any more."""
+        found: dict[str, str] = {}
+        for allocation in self._held.values():
+            there = self._capacity.get(self._home(allocation.node), Capacity(0, 0)).devices
+            gone = [share.device for share in allocation.shares if share.device not in there]
+            if gone:
+                found[allocation.id] = gone[0]
+        return found
 
     def __len__(self) -> int:
         return len(self._held)
@@ -121,24 +172,35 @@ class Ledger:
         names = frozenset(self._names[user])
         return Usage(total.sessions, total.cpu, total.memory, total.quanta, names)
 
-    def free(self, nodes: Iterable[str]) -> tuple[NodeFree, ...]:
-        """What each node could still be asked for; never below zero."""
-        return tuple(self._free(node) for node in nodes if node in self._capacity)
+    def free(self, nodes: Iterable[str], group: str | None = None) -> tuple[NodeFree, ...]:
+        """What each node could still be asked for; never below zero.
 
-    def _free(self, node: str) -> NodeFree:
+        With a resource group, of its devices alone.
+        """
+        return tuple(self._free(node, group) for node in nodes if node in self._capacity)
+
+    def _free(self, node: str, group: str | None, *, devices: bool = True) -> NodeFree:
+        """With no ``devices``, of cores and memory alone, whatever a node has besides."""
         capacity, held = self._capacity[node], self._by_node[node]
-        others, their = self._others, self._others_by_device
         return NodeFree(
             node=node,
-            cpu=max(0, capacity.cpu - held.cpu - others.cpu),
-            memory=max(0, capacity.memory - held.memory - others.memory),
+            cpu=max(0, capacity.cpu - held.cpu - self._others.cpu),
+            memory=max(0, capacity.memory - held.memory - self._others.memory),
             devices=tuple(
-                DeviceFree(
-                    device, max(0, total - self._by_device[node, device] - their[device]), total
-                )
-                for device, total in capacity.devices.items()
-            ),
+                DeviceFree(device, self._left(node, device, slot), slot.total, slot.terms)
+                for device, slot in capacity.devices.items()
+                if slot.is_in(group)
+            )
+            if devices
+            else (),
+            per_gpu=self._per_gpu,
         )
+
+    def _left(self, node: str, device: str, slot: Slot) -> int:
+        if slot.terms.note:
+            return 0
+        held = self._by_device.get((node, device), 0) + self._others_by_device[device]
+        return max(0, slot.total - held)
 
     def held(self, node: str) -> Amounts:
         """What this hub's sessions hold of a node, room or not."""
@@ -157,13 +219,16 @@ class Ledger:
         if grant.session in self._names.get(grant.user, ()):
             told = f"{grant.session!r} is the name of a live session of yours"
             raise Refused((Problem("display_name", told),))
-        free = self.free(grant.nodes)
-        fitting = [node for node in free if _fits(node, grant)]
+        wanted = bool(grant.amounts.quanta)  # most sessions want no GPU, and a host may have many
+        nodes = (node for node in grant.nodes if node in self._capacity)
+        free = tuple(self._free(node, grant.group, devices=wanted) for node in nodes)
+        fitting = [(node, way) for node in free if (way := _way(node, grant)) is not None]
         if not fitting:
             capacity = [self._capacity[node.node] for node in free]
             raise Refused(tuple(_shortage(free, capacity, grant)))
         # Best fit: the node with the least room left keeps the large gaps whole.
-        node = min(fitting, key=lambda n: (n.cpu, n.memory, n.node))
+        node, devices = min(fitting, key=lambda way: (way[0].cpu, way[0].memory, way[0].node))
+        shares, cap = _shares(devices, grant)
         allocation = Allocation(
             id=secrets.token_hex(8),
             user=grant.user,
@@ -173,7 +238,8 @@ class Ledger:
             node=node.node,
             cpu=grant.amounts.cpu,
             memory=grant.amounts.memory,
-            shares=_shares(node, grant),
+            shares=shares,
+            gpu=cap,
         )
         self._enter(allocation)
         return allocation
@@ -230,7 +296,8 @@ class Ledger:
             node=labels.node,
             cpu=labels.cpu,
             memory=labels.memory,
-            shares=labels.shares,
+            shares=tuple(share.of(self._per_gpu) for share in labels.shares),
+            gpu=labels.gpu,
         )
         if allocation.id not in self._held:
             self._enter(allocation)
@@ -244,7 +311,7 @@ class Ledger:
             self._others.cpu += session.cpu
             self._others.memory += session.memory
             for share in session.shares:
-                self._others_by_device[share.device] += share.quanta
+                self._others_by_device[share.device] += share.of(self._per_gpu).quanta
 
     def audit(self) -> None:
         """Recount the running totals.
@@ -252,7 +319,7 @@ class Ledger:
         Raises:
             AssertionError: when a total is not the sum of what is held.
         """
-        fresh = Ledger(self._capacity)
+        fresh = Ledger(self._capacity, self._per_gpu)
         for allocation in self._held.values():
             fresh._enter(allocation)
         kept: dict[str, Any]
@@ -282,20 +349,31 @@ class Ledger:
         return next(iter(self._capacity))
 
 
-def _fits(node: NodeFree, grant: Grant) -> bool:
+def _way(node: NodeFree, grant: Grant) -> tuple[DeviceFree, ...] | None:
+    """The devices that a grant gets on a node; ``None`` where it does not fit."""
     amounts = grant.amounts
-    return (
-        amounts.cpu <= node.cpu and amounts.memory <= node.memory and amounts.quanta <= node.quanta
-    )
-
-
-def _shares(node: NodeFree, grant: Grant) -> tuple[Share, ...]:
-    """The smallest free part of one device that suffices; a share is never split."""
-    quanta = grant.amounts.quanta
-    if not quanta:
+    if amounts.cpu > node.cpu or amounts.memory > node.memory:
+        return None
+    if not amounts.quanta:
         return ()
-    device = min((d for d in node.devices if d.free >= quanta), key=lambda d: (d.free, d.device))
-    return (Share(device.device, quanta, grant.per_gpu),)
+    return place(node.devices, amounts.quanta, grant.per_gpu) or None
+
+
+def _shares(
+    devices: tuple[DeviceFree, ...], grant: Grant
+) -> tuple[tuple[Share, ...], GpuCap | None]:
+    """The parts of devices that a grant gets, and what each of them comes to."""
+    if not devices:
+        return (), None
+    part = grant.amounts.quanta // len(devices)
+    terms = devices[0].terms
+    cap = GpuCap(
+        isolation=terms.isolation,
+        memory=terms.memory(part),
+        sm=sm_percent(part, grant.per_gpu),
+        enforcement=terms.enforcement,
+    )
+    return tuple(Share(device.device, part, grant.per_gpu) for device in devices), cap
 
 
 def _shortage(
@@ -303,33 +381,73 @@ def _shortage(
 ) -> Iterator[Problem]:
     """Why no node fits, in words, for each resource that is short on every node."""
     where = f"resource group {grant.group!r}"
-    amounts, quantum = grant.amounts, grant.quantum
+    amounts = grant.amounts
     short = False
     for key, asked, most, ever in (
         ("cpu", amounts.cpu, [n.cpu for n in free], [c.cpu for c in capacity]),
         ("memory", amounts.memory, [n.memory for n in free], [c.memory for c in capacity]),
-        ("fgpu", amounts.quanta, [n.quanta for n in free], [c.largest_device for c in capacity]),
     ):
         best, limit = max(most, default=0), max(ever, default=0)
         if asked <= best:
             continue
         short = True
-        scale = quantum if key == "fgpu" else 1
-        told, bound = compared(key, asked * scale, (limit if asked > limit else best) * scale)
-        one = "device" if key == "fgpu" else "node"
-        if key == "fgpu" and not limit:
-            words = f"{told} asked, but {where} has no GPU"
-        elif asked > limit:
-            words = f"{told} asked > {bound} that one {one} of {where} has; ask for less"
+        told, bound = compared(key, asked, limit if asked > limit else best)
+        if asked > limit:
+            words = f"{told} asked > {bound} that one node of {where} has; ask for less"
         else:
-            words = (
-                f"{told} asked > {bound} free on one {one} of {where} now; "
-                "ask for less, or try again when a session has ended"
-            )
+            words = f"{told} asked > {bound} free on one node of {where} now; {_LATER}"
         yield _short(grant, key, words)
+    if not any(node.places(amounts.quanta) for node in free):
+        short = True
+        yield _short(grant, "fgpu", _no_gpu(free, capacity, grant))
     if not short:
         told = f"no single node of {where} has all of it free now; ask for less, or try later"
         yield _short(grant, "cpu", told)
+
+
+_LATER = "ask for less, or try again when a session has ended"
+
+
+def _no_gpu(free: tuple[NodeFree, ...], capacity: list[Capacity], grant: Grant) -> str:
+    """Why no GPU can be given, in words: from what will never do to what is only taken now."""
+    where, asked = f"resource group {grant.group!r}", grant.amounts.quanta
+
+    def fgpu(quanta: int) -> str:
+        return say("fgpu", quanta * grant.quantum)
+
+    ever = [node.empty(grant.group) for node in capacity]
+    devices = [device for node in ever for device in node]
+    if not devices:
+        return f"{fgpu(asked)} asked, but {where} has no GPU"
+    notes = dict.fromkeys(device.terms.note for device in devices)
+    if all(notes):
+        return f"{fgpu(asked)} asked, but no GPU of {where} is handed out: {'; '.join(notes)}"
+    limit = max(largest(node, grant.per_gpu) for node in ever)
+    if asked > limit:
+        return (
+            f"{fgpu(asked)} asked > {fgpu(limit)} that {where} can give one session; ask for less"
+        )
+    if not any(place(node, asked, grant.per_gpu) for node in ever):
+        return f"{fgpu(asked)} asked, which {where} cannot give exactly: {_inexact(ever, grant)}"
+    best = max((node.quanta for node in free), default=0)
+    if asked <= best:  # a smaller part than any that is free: its size is another
+        return f"{fgpu(asked)} asked, and no part of exactly that is free in {where} now; {_LATER}"
+    return f"{fgpu(asked)} asked > {fgpu(best)} free for one session in {where} now; {_LATER}"
+
+
+def _inexact(ever: list[tuple[DeviceFree, ...]], grant: Grant) -> str:
+    """Why an amount cannot be given exactly, though more could."""
+    count, part = cut(grant.amounts.quanta, grant.per_gpu)
+
+    def fgpu(quanta: int) -> str:
+        return say("fgpu", quanta * grant.quantum)
+
+    if count != 1:
+        if not count:
+            return "it cannot be cut into equal shares"
+        return f"it would be {count} equal shares of {fgpu(part)}, each on a GPU of one kind"
+    sizes = sorted({d.terms.size for node in ever for d in node if d.terms.size})
+    return f"its GPUs are divided into parts of {' or '.join(map(fgpu, sizes))} fGPU"
 
 
 def _short(grant: Grant, key: str, told: str) -> Problem:

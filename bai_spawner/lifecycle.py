@@ -30,6 +30,7 @@ from bai_spawner.errors import (
     StartFailed,
 )
 from bai_spawner.folders import FolderMount, FolderStore
+from bai_spawner.gpus import Gpus
 from bai_spawner.history import History
 from bai_spawner.labels import Key
 from bai_spawner.ledger import Ledger
@@ -111,6 +112,7 @@ class Lifecycle:
         hub: the deployment's identity.
         ledger: gives the books, once the engine could be asked what runs.
         history: where it is noted how sessions fare.
+        gpus: reads back what a session got of them, and lets it go.
         log: where what cannot be done yet is said.
         probe_interval: seconds between two questions whether a session answers.
     """
@@ -122,6 +124,7 @@ class Lifecycle:
         hub: str,
         ledger: Callable[[], Awaitable[Ledger]],
         history: History,
+        gpus: Gpus,
         log: Logger,
         *,
         probe_interval: float = 0.03,
@@ -131,6 +134,7 @@ class Lifecycle:
         self._hub = hub
         self._ledger = ledger
         self._history = history
+        self._gpus = gpus
         self._log = log
         self._probe_interval = probe_interval
         self._probe = AsyncHTTPClient(force_instance=True, max_clients=1000)
@@ -222,8 +226,10 @@ class Lifecycle:
         report(Step.STARTING)
         await self._engine.start(container)
         await asyncio.to_thread(self._folders.verify, mounts)
+        state = await self._alive(container)
+        await self._gpus.check(state)
         report(Step.ANSWERING)
-        address = await self._answer(container, start, deadline)
+        address = await self._answer(state, start, deadline)
         return Running(container, address)
 
     async def _create(self, spec: ContainerSpec, creating: list[asyncio.Future[str]]) -> str:
@@ -247,7 +253,7 @@ class Lifecycle:
         """
         deadline = time.monotonic() + ROOM_SECONDS
         while True:
-            found = room(allocation, await self._engine.everyone(), ledger.capacity)
+            found = room(allocation, await self._engine.everyone(), ledger)
             if found is Room.ENOUGH:
                 return
             if found is Room.NONE or time.monotonic() > deadline:
@@ -255,9 +261,8 @@ class Lifecycle:
                 raise StartFailed(told, reason=Reason.CAPACITY)
             await asyncio.sleep(SHORT_PAUSE)
 
-    async def _answer(self, container: str, start: Start, deadline: float) -> str:
+    async def _answer(self, state: ContainerState, start: Start, deadline: float) -> str:
         """Ask until the session answers; its address. Look at the container now and then."""
-        state = await self._alive(container)
         look = time.monotonic() + LOOK_EVERY
         url = f"http://{state.address}:{start.port}{start.path}"
         while not await self._answers(url, deadline - time.monotonic()):
@@ -265,7 +270,7 @@ class Lifecycle:
             if now > deadline:
                 raise StartFailed("the session did not answer in time", reason=Reason.TIMEOUT)
             if now > look:
-                state = await self._alive(container)
+                state = await self._alive(state.id)
                 look = now + LOOK_EVERY
             await asyncio.sleep(self._probe_interval)
         return state.address
@@ -326,6 +331,7 @@ class Lifecycle:
                 self._why.setdefault(key, End(Ending.USER))
                 if session := state.session():
                     self._history.note(session.allocation, Status.TERMINATING)
+                await self._gpus.let_go(state)
                 await self._engine.stop(state.id, grace)
         except EngineError as error:
             self._why.setdefault(key, End(Ending.USER))
@@ -387,6 +393,7 @@ class Lifecycle:
             if state := await self.find(container_name(self._hub, *key)):
                 log = await self._log_of(state.id)
                 end = await self._end_of(key, state)
+                await self._gpus.let_go(state)
                 await self._engine.remove(state.id)
                 if session := state.session():
                     self._history.end(session.allocation, end, log)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bai_spawner.engine import Engine
 from bai_spawner.errors import EngineError
+from bai_spawner.gpu.device import DeviceUse
+from bai_spawner.gpus import Gpus
 from bai_spawner.labels import SessionLabels
 from bai_spawner.records import Measure
 from bai_spawner.statistics import Cgroups, Sample, from_engine, rates
@@ -29,6 +31,7 @@ class Use:
 
     ``cpu`` is in cores, ``memory`` and ``disk`` in bytes, ``io_read`` and ``io_written``
     in bytes a second; ``oom_kills`` counts its processes that were killed for memory.
+    ``gpu_memory`` is in bytes, by GPU that it has a share of.
     """
 
     cpu: float
@@ -38,6 +41,7 @@ class Use:
     io_written: int
     processes: int
     oom_kills: int
+    gpu_memory: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As other processes read it."""
@@ -46,10 +50,14 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: by allocation, what is used, and whose processes were killed for memory since."""
+    """One round: by allocation, what is used, and whose processes were killed for memory since.
+
+    ``devices`` is what each GPU does.
+    """
 
     uses: Mapping[str, Use]
     killed: frozenset[str] = frozenset()
+    devices: Mapping[str, DeviceUse] = field(default_factory=dict)
 
 
 class Meter:
@@ -58,11 +66,14 @@ class Meter:
     Args:
         engine: where they run.
         hub: the deployment's identity.
+        gpus: what is used of them.
         cgroups: where the kernel's files are.
     """
 
-    def __init__(self, engine: Engine, hub: str, cgroups: Cgroups | None = None) -> None:
-        self._engine, self._hub = engine, hub
+    def __init__(
+        self, engine: Engine, hub: str, gpus: Gpus, cgroups: Cgroups | None = None
+    ) -> None:
+        self._engine, self._hub, self._gpus = engine, hub, gpus
         self._cgroups = cgroups or Cgroups()
         self._samples: dict[str, Sample] = {}
         self._disk: dict[str, int] = {}
@@ -74,17 +85,19 @@ class Meter:
         samples = await asyncio.to_thread(self._cgroups.collect, list(running))
         if running and not samples:
             samples = await self._ask(running)
+        on_gpus = await self._gpus.uses(running)
         uses: dict[str, Use] = {}
         killed: set[str] = set()
         for container, sample in samples.items():
             allocation = running[container].allocation
             earlier = self._samples.get(container)
-            uses[allocation] = use = self._use(container, earlier, sample)
+            held = on_gpus.memory.get(container, {})
+            uses[allocation] = use = self._use(container, earlier, sample, held)
             self._raise_peak(allocation, use, sample)
             if earlier and sample.oom_kills > earlier.oom_kills:
                 killed.add(allocation)
         self._samples = samples
-        return Round(uses, frozenset(killed))
+        return Round(uses, frozenset(killed), on_gpus.devices)
 
     async def weigh(self) -> None:
         """Ask the engine what each session wrote outside its folders; it takes seconds."""
@@ -115,7 +128,9 @@ class Meter:
         asked = await asyncio.gather(*(one(container) for container in running))
         return {c: sample for c, sample in zip(running, asked, strict=True) if sample}
 
-    def _use(self, container: str, earlier: Sample | None, sample: Sample) -> Use:
+    def _use(
+        self, container: str, earlier: Sample | None, sample: Sample, gpu_memory: Mapping[str, int]
+    ) -> Use:
         since = rates(earlier or sample, sample)
         return Use(
             cpu=since.cores,
@@ -125,6 +140,7 @@ class Meter:
             io_written=since.io_written,
             processes=sample.processes,
             oom_kills=sample.oom_kills,
+            gpu_memory=gpu_memory,
         )
 
     def _raise_peak(self, allocation: str, use: Use, sample: Sample) -> None:

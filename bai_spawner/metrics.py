@@ -7,13 +7,14 @@ holds a user's name: users come and go, and a label's values must stay few.
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from bai_spawner.errors import Reason
+from bai_spawner.gpu.device import DeviceUse
 from bai_spawner.history import History
 from bai_spawner.ledger import Allocation, Ledger
 from bai_spawner.lifecycle import Lifecycle
@@ -68,6 +69,7 @@ class Books(Collector):
         lifecycle: knows what each session is doing.
         history: knows what could not be recorded.
         groups: the names of the resource groups.
+        devices: what each GPU did when it was looked at last.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class Books(Collector):
         lifecycle: Lifecycle,
         history: History,
         groups: Iterable[str],
+        devices: Callable[[], Mapping[str, DeviceUse]] = dict,
     ) -> None:
         self._ledger, self._lifecycle, self._history = ledger, lifecycle, history
+        self._devices = devices
         self._groups = tuple(groups)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -90,6 +94,7 @@ class Books(Collector):
         if (ledger := self._ledger()) is not None:
             yield self._sessions(ledger)
             yield from self._nodes(ledger)
+            yield from self._gpus(ledger)
 
     def _sessions(self, ledger: Ledger) -> GaugeMetricFamily:
         live = Tally((self._status(ledger, a).value, a.group) for a in ledger)
@@ -108,6 +113,40 @@ class Books(Collector):
         waits = found is Status.RUNNING and not ledger.is_confirmed(allocation.id)
         return Status.PENDING if waits else found
 
+    def _gpus(self, ledger: Ledger) -> Iterator[GaugeMetricFamily]:
+        """What one request can still be given, whose device is lost, and what devices do."""
+        largest = GaugeMetricFamily(
+            "bai_fgpu_largest_free",
+            "The most that one session can be given, in quanta",
+            labels=["node"],
+        )
+        for free in ledger.free(ledger.capacity):
+            largest.add_metric([free.node], free.quanta)
+        yield largest
+        lost = GaugeMetricFamily(
+            "bai_sessions_gpu_lost", "Live sessions whose GPU is not there any more"
+        )
+        lost.add_metric([], len(ledger.lost()))
+        yield lost
+        labelled = ["node", "device"]
+        memory = GaugeMetricFamily(
+            "bai_gpu_memory_used_bytes", "Memory of a GPU in use, whoever uses it", labels=labelled
+        )
+        busy = GaugeMetricFamily(
+            "bai_gpu_utilisation_ratio",
+            "Part of the time in which a GPU ran anything",
+            labels=labelled,
+        )
+        uses = self._devices()
+        for node, capacity in ledger.capacity.items():
+            for device in capacity.devices.keys() & uses.keys():
+                use = uses[device]
+                memory.add_metric([node, device], use.memory)
+                if use.utilisation is not None:
+                    busy.add_metric([node, device], use.utilisation / 100)
+        yield memory
+        yield busy
+
     def _nodes(self, ledger: Ledger) -> Iterator[GaugeMetricFamily]:
         labelled = ["node", "resource"]
         has = GaugeMetricFamily(
@@ -125,7 +164,8 @@ class Books(Collector):
         )
         for free in ledger.free(ledger.capacity):
             capacity, mine = ledger.capacity[free.node], ledger.held(free.node)
-            quanta = sum(capacity.devices.values()), sum(device.free for device in free.devices)
+            total = sum(slot.total for slot in capacity.devices.values())
+            quanta = total, sum(device.free for device in free.devices)
             for resource, amounts in (
                 ("cpu", (capacity.cpu, mine.cpu, free.cpu)),
                 ("memory", (capacity.memory, mine.memory, free.memory)),

@@ -14,6 +14,7 @@ from typing import Any
 from bai_spawner import names, units
 from bai_spawner.catalog import Catalog, Environment, Policy
 from bai_spawner.errors import Problems, Reason, shown
+from bai_spawner.gpu.placement import DeviceFree, largest, place
 from bai_spawner.options import Resources, SessionOptions
 
 LABELS = {"cpu": "CPU", "memory": "RAM", "shm": "Shared memory", "fgpu": "fGPU"}
@@ -40,27 +41,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceFree:
-    """Free quanta of one GPU device."""
-
-    device: str
-    free: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
 class NodeFree:
-    """What one node could still be asked for: cores, bytes, and quanta per device."""
+    """What one node could still be asked for: cores, bytes, and quanta per device.
+
+    A whole GPU has ``per_gpu`` quanta.
+    """
 
     node: str
     cpu: int
     memory: int
     devices: tuple[DeviceFree, ...] = ()
+    per_gpu: int = 1
 
     @property
     def quanta(self) -> int:
-        """The most that one device has free: a sum over devices would promise too much."""
-        return max((device.free for device in self.devices), default=0)
+        """The most that one request can be given: a sum over devices would promise too much."""
+        return largest(self.devices, self.per_gpu)
+
+    def places(self, quanta: int) -> bool:
+        """Whether exactly so many quanta can be given to one request."""
+        return not quanta or bool(place(self.devices, quanta, self.per_gpu))
 
 
 Availability = dict[str, tuple[NodeFree, ...]]

@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum, auto
 
 from bai_spawner.engine import ContainerState
 from bai_spawner.labels import Key, SessionLabels
-from bai_spawner.ledger import Allocation, Capacity, Ledger
+from bai_spawner.ledger import Allocation, Ledger
 from bai_spawner.reasons import Death, End, of_death
 
 
@@ -85,9 +85,7 @@ class Room(Enum):
     NONE = auto()
 
 
-def room(
-    allocation: str, containers: Sequence[ContainerState], capacity: Mapping[str, Capacity]
-) -> Room:
+def room(allocation: str, containers: Sequence[ContainerState], ledger: Ledger) -> Room:
     """Whether there is room for a container beside all the others on the engine.
 
     The earlier of two goes first. A later one that runs already did not see this one when
@@ -96,27 +94,35 @@ def room(
     Args:
         allocation: of the container.
         containers: of every hub, the newest first.
-        capacity: of this hub's nodes, which are all this one engine.
+        ledger: knows what this hub's nodes have, which are all this one engine.
     """
     held = [(c, s) for c in containers if c.holds and (s := c.session())]
     mine = next((i for i, (_, s) in enumerate(held) if s.allocation == allocation), None)
     if mine is None:  # somebody removed it: whoever starts it finds out
         return Room.ENOUGH
-    node = capacity[held[mine][1].node]
-    if _fit([s for _, s in held], node):
+    session = held[mine][1]
+    if _fit([s for _, s in held], session, ledger):
         return Room.ENOUGH
     before = [s for c, s in held[:mine] if c.running] + [s for _, s in held[mine:]]
-    return Room.PERHAPS if _fit(before, node) else Room.NONE
+    return Room.PERHAPS if _fit(before, session, ledger) else Room.NONE
 
 
-def _fit(sessions: Sequence[SessionLabels], node: Capacity) -> bool:
-    """Whether all of them fit on one node."""
+def _fit(sessions: Sequence[SessionLabels], mine: SessionLabels, ledger: Ledger) -> bool:
+    """Whether all of them fit on the node of one, and on its devices.
+
+    Other devices are no concern of its: one may be lost, and held by sessions that go on.
+    """
+    node = ledger.capacity[mine.node]
     shares: Counter[str] = Counter()
     for session in sessions:
         for share in session.shares:
-            shares[share.device] += share.quanta
+            shares[share.device] += share.of(ledger.per_gpu).quanta
     return (
         sum(s.cpu for s in sessions) <= node.cpu
         and sum(s.memory for s in sessions) <= node.memory
-        and all(shares[device] <= node.devices.get(device, 0) for device in shares)
+        and all(
+            shares[share.device] <= node.devices[share.device].total
+            for share in mine.shares
+            if share.device in node.devices
+        )
     )

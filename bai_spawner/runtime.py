@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ from bai_spawner.catalog import Catalog, Policy, load_catalog
 from bai_spawner.engine import Engine
 from bai_spawner.errors import EngineError, Problem, Problems, Reason, Refused
 from bai_spawner.folders import Folder, FolderMount, FolderStore
+from bai_spawner.gpu.device import DeviceUse
+from bai_spawner.gpus import Gpus
 from bai_spawner.history import History
 from bai_spawner.keeper import Hub, Keeper, Pace
 from bai_spawner.labels import Key, SessionLabels
@@ -61,6 +63,12 @@ class Launch:
     def key(self) -> Key:
         """Whose it is: what its container is named after."""
         return self.allocation.user, self.allocation.server
+
+    @property
+    def profile(self) -> str:
+        """What was chosen, in a line, and what enforces a share of a GPU."""
+        cap = self.allocation.gpu
+        return f"{self.grant.profile} ({cap.isolation})" if cap else self.grant.profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +206,15 @@ class BaiRuntime(LoggingConfigurable):
             c.BaiRuntime.service_url = "http://127.0.0.1:9082"
         """,
     )
+    gpu_interval = Float(
+        15,
+        min=0.1,
+        config=True,
+        help="""Seconds between two looks at which GPUs there are, and what can enforce shares::
+
+            c.BaiRuntime.gpu_interval = 60
+        """,
+    )
     records_days = Int(
         365,
         min=1,
@@ -211,6 +228,7 @@ class BaiRuntime(LoggingConfigurable):
     catalog = Instance(Catalog)
     engine = Instance(Engine)
     folders = Instance(FolderStore)
+    gpus = Instance(Gpus)
     history = Instance(History)
     lifecycle = Instance(Lifecycle)
     starts = Instance(Starts)
@@ -221,6 +239,9 @@ class BaiRuntime(LoggingConfigurable):
         self._opening = asyncio.Lock()
         self._waiting: dict[Key, Launch] = {}
         """Admitted together with another one, and not begun yet."""
+        self._cgroup = ""
+        self._lost: dict[str, str] = {}
+        self._devices: Mapping[str, DeviceUse] = {}
         self.keeping: asyncio.Task[None] | None = None
         """Where the hub keeps the task that works as long as it runs."""
 
@@ -249,6 +270,10 @@ class BaiRuntime(LoggingConfigurable):
             client_kwargs=self.engine_kwargs,
         )
 
+    @default("gpus")
+    def _default_gpus(self) -> Gpus:
+        return Gpus(self.catalog, self.log)
+
     @default("folders")
     def _default_folders(self) -> FolderStore:
         return FolderStore(Path(self.folders_root), self.catalog)
@@ -269,6 +294,7 @@ class BaiRuntime(LoggingConfigurable):
             self.hub_id,
             self.open,
             self.history,
+            self.gpus,
             self.log,
             probe_interval=self.probe_interval,
         )
@@ -281,7 +307,8 @@ class BaiRuntime(LoggingConfigurable):
         """Show what is counted, and what the books say, on the hub's ``/metrics``."""
         self.starts = Starts(registry)
         groups = self.catalog.resource_groups
-        registry.register(Books(self._books, self.lifecycle, self.history, groups))
+        books = Books(self._books, self.lifecycle, self.history, groups, lambda: self._devices)
+        registry.register(books)
 
     def _books(self) -> Ledger | None:
         return self.ledger if self.trait_has_value("ledger") else None
@@ -310,15 +337,19 @@ class BaiRuntime(LoggingConfigurable):
     async def _open(self) -> None:
         asked = datetime.now(UTC)
         info = await self.engine.info()
+        devices = await self.gpus.look(info.cgroup)
         ledger = Ledger(
             {
                 name: Capacity(
                     cpu=int((node.cpu or info.cpu) * node.overcommit.cpu),
                     memory=int((node.memory or info.memory) * node.overcommit.memory),
+                    devices=devices,
                 )
                 for name, node in self.catalog.nodes.items()
-            }
+            },
+            self.catalog.gpu.quanta_per_gpu,
         )
+        self._cgroup = info.cgroup
         ended: list[SessionLabels] = []
         found: list[tuple[Facts, datetime]] = []
         unstarted: set[str] = set()
@@ -336,6 +367,7 @@ class BaiRuntime(LoggingConfigurable):
                 ended.append(session)
         self.history.found(found, asked=asked, unstarted=unstarted)
         self.ledger = ledger
+        self._mark_lost()
         self.log.info("Engine %s answers; %d sessions hold resources", info.version, len(ledger))
         for session in ended:  # while no hub was there to see it
             self.lifecycle.discard(session.key, why=End(Ending.HUB_DOWN))
@@ -365,7 +397,7 @@ class BaiRuntime(LoggingConfigurable):
 
     def _availability(self, ledger: Ledger) -> Availability:
         groups = self.catalog.resource_groups
-        return {name: ledger.free(group.nodes) for name, group in groups.items()}
+        return {name: ledger.free(group.nodes, name) for name, group in groups.items()}
 
     async def _missing_images(self) -> frozenset[str]:
         images = sorted(
@@ -486,11 +518,50 @@ class BaiRuntime(LoggingConfigurable):
             records_days=self.records_days,
         )
         keeper = Keeper(
-            self.engine, self.lifecycle, self.history, self.open, self.hub_id, self.log, pace
+            self.engine,
+            self.lifecycle,
+            self.history,
+            self.gpus,
+            self.open,
+            self.hub_id,
+            self.log,
+            pace,
         )
-        await keeper.run(hub, self._publish)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keeper.run(hub, self._publish))
+            tasks.create_task(self._follow_gpus())
+
+    async def _follow_gpus(self) -> None:
+        """Look at the GPUs again and again: some are lost, some come back."""
+        while True:
+            await asyncio.sleep(self.gpu_interval)
+            try:
+                await self.look_at_gpus()
+            except Exception:
+                self.log.exception("Cannot look at the GPUs")
+
+    async def look_at_gpus(self) -> None:
+        """Have the ledger know what devices there are now, and mark whose are lost."""
+        if not self.trait_has_value("ledger"):
+            return
+        devices = await self.gpus.look(self._cgroup)
+        for node in self.catalog.nodes:
+            self.ledger.offer(node, devices)
+        self._mark_lost()
+
+    def _mark_lost(self) -> None:
+        """Say of sessions that their GPU is gone, once; and when it is back."""
+        lost = self.ledger.lost()
+        for allocation in lost.keys() - self._lost.keys():
+            told = f"its GPU {lost[allocation]} is not there any more"
+            self.log.warning("The session of allocation %s goes on, but %s", allocation, told)
+            self.history.warn(allocation, told)
+        for allocation in self._lost.keys() - lost.keys():
+            self.history.warn(allocation, "")
+        self._lost = lost
 
     def _publish(self, measured: Round) -> None:
+        self._devices = measured.devices
         uses = {allocation: use.to_json() for allocation, use in measured.uses.items()}
         self.history.publish(bulletin.STATISTICS, bulletin.statistics(uses))
         if self.trait_has_value("ledger"):
@@ -517,6 +588,8 @@ def _facts(launch: Launch, hub: str) -> Facts:
         shm=grant.amounts.shm,
         quanta=allocation.quanta,
         per_gpu=grant.per_gpu,
+        gpu=allocation.gpu,
+        devices=tuple(share.device for share in allocation.shares),
         folders=tuple(mount.label for mount in launch.mounts),
     )
 
@@ -539,5 +612,7 @@ def _labelled(session: SessionLabels) -> Facts:
         shm=session.shm,
         quanta=sum(share.quanta for share in session.shares),
         per_gpu=session.shares[0].per_gpu if session.shares else 0,
+        gpu=session.gpu,
+        devices=tuple(share.device for share in session.shares),
         folders=session.folders,
     )

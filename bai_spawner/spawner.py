@@ -302,7 +302,7 @@ class BaiSpawner(DockerSpawner):
 
     def _accept(self, launch: Launch) -> None:
         """Keep what was accepted: for the admin panel, and for the next start."""
-        self._accepted = launch.options.to_json(launch.grant.profile)
+        self._accepted = launch.options.to_json(launch.profile)
         self._session = launch.grant.session
         self._key = launch.key
         self.user_options = self._accepted
@@ -366,6 +366,7 @@ class BaiSpawner(DockerSpawner):
             launch.allocation,
             mounts,
             placing,
+            gpus=self.runtime.gpus.attachment(launch.allocation),
             environment=self.get_env(),
             command=self.cmd or None,
         )

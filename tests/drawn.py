@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from tornado.httputil import HTTPHeaders, parse_body_arguments
 
 from bai_spawner import options, policy
 from bai_spawner.catalog import Catalog
+from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.errors import Problems
 from bai_spawner.form import TEMPLATES
 from bai_spawner.form.bounds import Room
 from bai_spawner.form.live import live
 from bai_spawner.form.render import FolderChoice, render_form
-from bai_spawner.policy import Availability, DeviceFree, NodeFree, Usage
+from bai_spawner.gpu.placement import DeviceFree, Terms
+from bai_spawner.policy import Availability, NodeFree, Usage
 from bai_spawner.units import GIB
 
 THEIRS = Path(DATA_FILES_PATH)
@@ -82,10 +84,58 @@ def form_catalog(**changed: Any) -> Catalog:
     return Catalog.model_validate(data)
 
 
-def a_node(cpu: int = 8, memory: int = 16 * GIB, gpus: tuple[int, ...] = (10,)) -> NodeFree:
-    """What one node has free; ``gpus`` are the free quanta, of ten, of each device."""
-    devices = tuple(DeviceFree(f"GPU-{n}", free, 10) for n, free in enumerate(gpus))
-    return NodeFree("local", cpu, memory, devices)
+def a_node(
+    cpu: int = 8, memory: int = 16 * GIB, gpus: tuple[int | DeviceFree, ...] = (10,)
+) -> NodeFree:
+    """What one node has free; ``gpus`` are devices, or the free quanta, of ten, of each."""
+    devices = tuple(
+        DeviceFree(f"GPU-{n}", gpu, 10) if isinstance(gpu, int) else gpu
+        for n, gpu in enumerate(gpus)
+    )
+    return NodeFree("local", cpu, memory, devices, 10)
+
+
+def a_gpu(name: str, free: int = 10, total: int = 10, **terms: Any) -> DeviceFree:
+    """A device on terms: those of an H100 whose ten quanta `memcap` shares, where not ``terms``."""
+    shared: dict[str, Any] = {
+        "title": "NVIDIA H100 80GB HBM3",
+        "kind": "NVIDIA H100 80GB HBM3, memcap",
+        "isolation": "memcap",
+        "enforcement": Enforcement(Level.SESSION, Level.NONE, Faults.CONTEXTS),
+        "usable": 79 * 1024,
+        "whole": 10,
+        "together": 64,
+    }
+    return DeviceFree(name, free, total, Terms(**{**shared, **terms}))
+
+
+def a_mig(name: str, fgpu: int, *, free: bool = True) -> DeviceFree:
+    """A MIG device that counts as so many fGPU, of two quanta each."""
+    return a_gpu(
+        name,
+        2 * fgpu if free else 0,
+        2 * fgpu,
+        title=f"NVIDIA H100 80GB HBM3 MIG {fgpu}g.{10 * fgpu}gb",
+        kind=f"MIG {fgpu}g",
+        isolation="mig",
+        enforcement=Enforcement(Level.SESSION, Level.SESSION, Faults.ISOLATED),
+        verified="615.71.05, 2026-09-30",
+        usable=fgpu * 10 * 1024,
+        whole=2 * fgpu,
+        size=2 * fgpu,
+        together=1,
+    )
+
+
+def a_simulated(name: str = "SIMULATED-0", free: int = 10) -> DeviceFree:
+    """A device that is not there."""
+    title = "SIMULATED NVIDIA A100"
+    return a_gpu(name, free, title=title, isolation="simulated", enforcement=Enforcement())
+
+
+def closed(device: DeviceFree, note: str) -> DeviceFree:
+    """A device of which nothing is handed out, and why."""
+    return replace(device, free=0, terms=replace(device.terms, note=note))
 
 
 class _Person:

@@ -74,6 +74,8 @@ def a_grant(
     cpu: int = 1,
     memory: int = GIB,
     quanta: int = 0,
+    per_gpu: int = 4,
+    group: str = "default",
     preset: str | None = None,
 ) -> Grant:
     """What `policy.check` would have granted."""
@@ -84,11 +86,11 @@ def a_grant(
         version="3.13",
         image="py:3.13",
         default_url="/lab",
-        group="default",
+        group=group,
         nodes=nodes,
         policy="everyone",
         preset=preset,
         amounts=Amounts(cpu=cpu, memory=memory, shm=64 * MIB, quanta=quanta),
         quantum=Decimal("0.5"),
-        per_gpu=4,
+        per_gpu=per_gpu,
     )

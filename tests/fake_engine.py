@@ -82,6 +82,8 @@ class FakeEngine(Engine):
             error="",
             address="127.0.0.1",
             labels=spec.labels,
+            devices=spec.devices,
+            visible=spec.environment["NVIDIA_VISIBLE_DEVICES"] or "",
         )
         return made
 

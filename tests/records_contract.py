@@ -28,6 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
+from bai_spawner.enforcement import Enforcement, Faults, Level
+from bai_spawner.labels import GpuCap
 from bai_spawner.reasons import End, Ending, Status, Tab
 from bai_spawner.records import (
     LAST,
@@ -308,7 +310,7 @@ class RecordsContract:
     def test_what_a_user_holds_is_what_their_live_sessions_were_granted(
         self, records: Records
     ) -> None:
-        assert records.held("hub", "ada") == Held(0, 0, 0, 0, frozenset())
+        assert records.held("hub", "ada", 4) == Held(0, 0, 0, 0, frozenset())
         one = replace(facts("one"), user="ada", cpu=1, memory=GIB, quanta=2, name="first")
         records.begin(one, replace(one, id="two", name="second", cpu=3), at=NOON)
         records.begin(replace(one, id="ended", name="ended"), at=NOON)
@@ -317,7 +319,30 @@ class RecordsContract:
         records.begin(replace(one, id="elsewhere", hub="another hub"), at=NOON)
         records.advance("two", Status.RUNNING, at=minutes(1))
         names = frozenset({"first", "second"})
-        assert records.held("hub", "ada") == Held(2, 4, 2 * GIB, 4, names)
+        assert records.held("hub", "ada", 4) == Held(2, 4, 2 * GIB, 4, names)
+
+    def test_what_is_held_counts_in_the_units_of_now_rounded_up_on_each_device(
+        self, records: Records
+    ) -> None:
+        one = replace(facts("one"), user="ada", quanta=1, per_gpu=4, devices=("GPU-a",))
+        two = replace(one, id="two", name="second", quanta=2, devices=("GPU-a", "GPU-b"))
+        records.begin(one, two, at=NOON)
+        assert records.held("hub", "ada", 4).quanta == 3
+        assert records.held("hub", "ada", 8).quanta == 6
+        assert records.held("hub", "ada", 3).quanta == 3, "3/4 of a unit is one of each"
+        assert records.held("hub", "ada", 1).quanta == 3
+
+    def test_what_a_session_has_of_its_gpus_and_what_is_wrong_with_it_come_back(
+        self, records: Records
+    ) -> None:
+        cap = GpuCap("memcap", 16179, 20, Enforcement(Level.SESSION, Level.NONE, Faults.CONTEXTS))
+        asked = replace(facts("one"), quanta=1, per_gpu=5, gpu=cap, devices=("GPU-a",))
+        records.begin(asked, at=NOON)
+        assert known(records).facts == asked
+        records.warn("one", "its GPU is gone")
+        assert known(records).warning == "its GPU is gone"
+        records.warn("one", "")
+        assert known(records).warning == ""
 
     def test_what_is_published_takes_the_place_of_what_was(self, records: Records) -> None:
         assert records.published("hub", "news") is None

@@ -20,7 +20,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import docker
 import requests
@@ -30,6 +31,7 @@ from docker.utils import kwargs_from_env, parse_repository_tag
 
 from bai_spawner import labels
 from bai_spawner.container import GID, UID, ContainerSpec
+from bai_spawner.engine import gpus
 from bai_spawner.engine.events import Listener
 from bai_spawner.engine.state import ContainerState, EngineInfo
 from bai_spawner.errors import (
@@ -79,7 +81,13 @@ class Engine:
     async def info(self) -> EngineInfo:
         """What the host has."""
         found = await self._call(lambda client: client.info())
-        return EngineInfo(int(found["NCPU"]), int(found["MemTotal"]), str(found["ServerVersion"]))
+        return EngineInfo(
+            cpu=int(found["NCPU"]),
+            memory=int(found["MemTotal"]),
+            version=str(found["ServerVersion"]),
+            cgroup=str(found.get("CgroupVersion") or "1"),
+            cdi=bool(found.get("CDISpecDirs")),
+        )
 
     async def has_image(self, image: str) -> bool:
         """Whether an image is on the engine, under whatever reference."""
@@ -244,7 +252,8 @@ def _post(client: docker.APIClient, spec: ContainerSpec) -> str:
         command=list(spec.command) if spec.command else None,
         user=spec.user,
         working_dir=spec.working_dir,
-        environment=dict(spec.environment),
+        # docker-py writes a name without a value as such, and the engine then unsets it
+        environment=cast("dict[str, str]", dict(spec.environment)),
         labels=dict(spec.labels),
         stop_timeout=spec.stop_timeout,
         host_config=_host_config(client, spec),
@@ -264,15 +273,23 @@ def _host_config(client: docker.APIClient, spec: ContainerSpec) -> dict[str, Any
         mem_limit=spec.memory,
         memswap_limit=spec.memory,
         mounts=[
-            Mount(m.target, str(m.source), type="bind", read_only=m.read_only) for m in spec.mounts
+            *(_bind(m.target, m.source, read_only=m.read_only) for m in spec.mounts),
+            *(_bind(b.target, b.source, read_only=True) for b in spec.binds),
         ],
         network_mode=spec.network,
         pids_limit=spec.pids,
         privileged=False,
+        # what an engine can is asked only for a session that needs it
+        device_requests=gpus.request(spec.devices, client.info() if spec.devices else {}),
         restart_policy={"Name": "no"},
         security_opt=["no-new-privileges"],
         shm_size=spec.shm,
     )
+
+
+def _bind(target: str, source: Path, *, read_only: bool) -> Mount:
+    """A folder of the host; unlike a volume, it must be there already."""
+    return Mount(target, str(source), type="bind", read_only=read_only)
 
 
 def _archive(spec: ContainerSpec) -> bytes:
@@ -356,7 +373,7 @@ def _unless_gone(attempt: Callable[[], T]) -> T | None:
 def _words(error: APIError) -> str:
     """The engine's own words, in one bounded line."""
     text = str(error.explanation or error)
-    return " ".join(text.split())[:500]
+    return gpus.worded(" ".join(text.split())[:500])
 
 
 def _cause(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from bai_spawner import labels
+from bai_spawner.engine import gpus
 from bai_spawner.errors import LabelError
 from bai_spawner.labels import SessionLabels
 
@@ -20,18 +21,25 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the engine's host has: cores and bytes."""
+    """What the engine's host has: cores, bytes, and the version of its control groups.
+
+    ``cdi`` is whether the engine looks for devices in CDI files.
+    """
 
     cpu: int
     memory: int
     version: str
+    cgroup: str = "1"
+    cdi: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
     """A container as the engine sees it. ``address`` is its address on the deployment's network.
 
-    ``disk`` is what it wrote outside its folders, in bytes, where that was asked for.
+    ``disk`` is what it wrote outside its folders, in bytes, where that was asked for. ``pid``
+    is its first process, ``devices`` are the GPUs that the engine was asked for, ``visible``
+    what it tells the container of them; an inspect alone knows these.
     """
 
     id: str
@@ -44,6 +52,9 @@ class ContainerState:
     labels: Mapping[str, str]
     created: datetime = EPOCH
     disk: int = 0
+    pid: int = 0
+    devices: tuple[str, ...] = ()
+    visible: str = ""
 
     @property
     def running(self) -> bool:
@@ -76,6 +87,9 @@ class ContainerState:
             address=next((n["IPAddress"] for n in networks.values() if n["IPAddress"]), ""),
             labels=found["Config"]["Labels"] or {},
             created=datetime.fromisoformat(found["Created"]),
+            pid=int(state.get("Pid") or 0),
+            devices=gpus.requested(found["HostConfig"]),
+            visible=gpus.visible(found["Config"].get("Env") or ()),
         )
 
     @classmethod

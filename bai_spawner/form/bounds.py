@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
+from textwrap import shorten
 
 from bai_spawner import policy as rules
 from bai_spawner import units
@@ -19,6 +21,8 @@ Amount = int | Decimal
 
 TOTALS = ("cpu", "memory", "fgpu")
 """What a policy limits in total; shared memory is limited as the part of memory that it is."""
+_LONGEST_NOTE = 200
+"""Why no GPU is handed out is written for administrators, and may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Bound:
         return self.low <= self.high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what every bound asks for is found once and kept
 class Room:
     """What one user can still get: the inputs of every bound."""
 
@@ -59,29 +63,50 @@ class Room:
         """What the nodes of these groups have free; a node in two groups stands there twice."""
         return tuple(node for group in groups for node in self.availability.get(group, ()))
 
-    def free(self, key: str, nodes: tuple[NodeFree, ...]) -> Amount:
-        """The most that one node, or one device, has free: a sum would promise too much."""
-        return max((self._of(key, node) for node in nodes), default=0)
+    def free(self, key: str, *groups: str) -> Amount:
+        """The most that one session can be given of one node: a sum would promise too much."""
+        if key == "fgpu":
+            most = max((self._quanta.get(group, 0) for group in groups), default=0)
+            return units.from_quanta(most, self.catalog.gpu.quantum)
+        return max((int(getattr(node, key)) for node in self.nodes(*groups)), default=0)
+
+    @cached_property
+    def _quanta(self) -> dict[str, int]:
+        """By group, the most quanta of one request: each environment's bounds ask for it."""
+        return {
+            group: max((node.quanta for node in nodes), default=0)
+            for group, nodes in self.availability.items()
+        }
 
     def has_gpu(self, *groups: str) -> bool:
-        """Whether these groups have a GPU at all, free or taken."""
+        """Whether these groups have a GPU at all: free, taken or not handed out."""
         return any(node.devices for node in self.nodes(*groups))
 
-    def holds(self, preset: Preset, node: NodeFree) -> bool:
-        """Whether one node has everything of a preset free at once."""
-        return all(self._of(key, node) >= getattr(preset, key) for key in TOTALS)
+    def no_gpu(self, *groups: str) -> str:
+        """Why no GPU of these groups is ever given now, in words; empty where one is."""
+        notes = [device.terms.note for node in self.nodes(*groups) for device in node.devices]
+        if not notes:
+            return "there is no GPU here"
+        if not all(notes):
+            return ""
+        told = shorten("; ".join(dict.fromkeys(notes)), _LONGEST_NOTE, placeholder=" …")
+        return f"no GPU is handed out: {told}"
 
-    def _of(self, key: str, node: NodeFree) -> Amount:
-        if key == "fgpu":
-            return units.from_quanta(node.quanta, self.catalog.gpu.quantum)
-        return int(getattr(node, key))
+    def holds(self, preset: Preset, node: NodeFree) -> bool:
+        """Whether one node has everything of a preset free at once, its GPU exactly."""
+        enough = preset.cpu <= node.cpu and preset.memory <= node.memory
+        return enough and node.places(self.quanta(preset.fgpu))
+
+    def quanta(self, fgpu: Decimal) -> int:
+        """An amount of the catalogue, which is a multiple of the quantum, in quanta."""
+        return units.to_quanta(fgpu, self.catalog.gpu.quantum)
 
 
 def bounds(room: Room, environment: str, group: str) -> dict[str, Bound]:
     """The bounds of each resource, for one environment in one resource group.
 
     The upper bound is the smallest of: the environment's maximum, what the policy allows one
-    session, what it leaves of the total, and the most that a single node or device has free.
+    session, what it leaves of the total, and the most that one session can be given of a node.
     """
     chosen = room.catalog.environments[environment]
     found = {key: _bound(room, key, chosen, group) for key in ("cpu", "memory", "fgpu")}
@@ -95,9 +120,9 @@ def _bound(room: Room, key: str, environment: Environment, group: str) -> Bound:
     if (left := room.left(key)) is not None:
         total = rules.say(key, getattr(room.policy.limits, key))
         highs.append((left, f"left of the {total} that you may hold"))
-    if key == "fgpu" and not room.has_gpu(group):
-        highs.insert(0, (0, "there is no GPU here"))
-    highs.append((room.free(key, room.nodes(group)), f"free on one {place(key)} now"))
+    if key == "fgpu" and (reason := room.no_gpu(group)):
+        highs.insert(0, (0, reason))
+    highs.append((room.free(key, group), f"{place(key)} now"))
     return _smallest(getattr(environment.minimum, key), highs)
 
 
@@ -107,8 +132,8 @@ def _smallest(low: Amount, highs: list[tuple[Amount, str]]) -> Bound:
 
 
 def place(key: str) -> str:
-    """What a resource must be free on: one device, or one node."""
-    return "GPU" if key == "fgpu" else "node"
+    """How much of a resource counts as free: a session may get several GPUs, but one node."""
+    return "free for one session" if key == "fgpu" else "free on one node"
 
 
 def _declared(room: Room, key: str, environment: Environment) -> Iterator[tuple[Amount, str]]:
@@ -162,12 +187,15 @@ def _no_room(room: Room, preset: Preset, groups: Sequence[str]) -> Iterator[str]
     nodes = room.nodes(*where)
     if any(room.holds(preset, node) for node in nodes):
         return
-    if preset.fgpu and not room.has_gpu(*where):
-        yield "there is no GPU here"
+    if preset.fgpu and (reason := room.no_gpu(*where)):
+        yield reason
         return
-    short = [key for key in TOTALS if getattr(preset, key) > room.free(key, nodes)]
+    short = [key for key in TOTALS if getattr(preset, key) > room.free(key, *where)]
     for key in short:
-        free = rules.say(key, room.free(key, nodes))
-        yield f"{rules.LABELS[key]}: {free} free on one {place(key)} now"
-    if not short:
+        yield f"{rules.LABELS[key]}: {rules.say(key, room.free(key, *where))} {place(key)} now"
+    exact = any(node.places(room.quanta(preset.fgpu)) for node in nodes)
+    if preset.fgpu and "fgpu" not in short and not exact:
+        asked = rules.say("fgpu", preset.fgpu)
+        yield f"{rules.LABELS['fgpu']}: no part of exactly {asked} is free now"
+    elif not short:
         yield "no single node has all of it free now"

@@ -7,11 +7,22 @@ Pure, and a forecast like everything in `bounds`. The keys:
     held_text         the same in words
     names             of the user's live sessions
     sessions          how many more may be launched: low, high, and what sets high
-    groups            by resource group: what is free, in words, and by node and device
+    groups            by resource group: what is free, in words (`free`), and by node and device
+                      (`nodes`); `fgpu`: the amounts of GPU that can be given now, as far as
+                      the policy allows (null: every multiple of the quantum up to the bound,
+                      or too many to try or to list, over 100); `fgpu_text`: the same in words,
+                      where that is short
     presets           by preset and group: why it cannot be started now, in words
     bounds            of each resource in the boxes' units, by shape and group; environments
                       with the same needs have one shape
     age               seconds since all this was so
+
+A device has `device` (its uuid), `title`, `free` and `total` (fGPU as text), `size` (the only
+size of its parts, as text, or null), `kind` and `together` (so many devices of one kind can be
+given to one session), `isolation`, `enforcement` (memory, compute and faults, in the words of
+`bai_spawner.enforcement`), `verified` (driver and date, or "never"), `share` (what memory a
+share is, in words) and `note` (why nothing of it is handed out, or empty). The title of one
+that is not there begins with SIMULATED.
 """
 
 from __future__ import annotations
@@ -21,9 +32,11 @@ from typing import Any
 
 from bai_spawner import policy as rules
 from bai_spawner import units
+from bai_spawner.catalog import Gpu
 from bai_spawner.form import bounds as limits
-from bai_spawner.form import words
+from bai_spawner.form import gpus, words
 from bai_spawner.form.bounds import Room
+from bai_spawner.gpu.placement import DeviceFree
 from bai_spawner.options import MAX_SESSIONS
 from bai_spawner.policy import NodeFree
 
@@ -65,10 +78,9 @@ def held(room: Room) -> str:
 
 
 def free(room: Room, group: str) -> str:
-    """The most that one node, or one device, of a group has free, in words."""
-    nodes = room.nodes(group)
+    """The most that one session can be given in a group, in words."""
     shown = [key for key in limits.TOTALS if key != "fgpu" or room.has_gpu(group)]
-    return ", ".join(f"{rules.say(k, room.free(k, nodes))} {rules.LABELS[k]}" for k in shown)
+    return ", ".join(f"{rules.say(k, room.free(k, group))} {rules.LABELS[k]}" for k in shown)
 
 
 def _amounts(amounts: dict[str, Any], sessions: int | None) -> dict[str, Any]:
@@ -89,20 +101,40 @@ def _sessions(room: Room) -> dict[str, Any]:
 
 
 def _group(room: Room, group: str) -> dict[str, Any]:
-    return {"free": free(room, group), "nodes": [_node(room, node) for node in room.nodes(group)]}
+    gpu = room.catalog.gpu
+    amounts = gpus.amounts(room, group)
+    return {
+        "free": free(room, group),
+        "fgpu": None if amounts is None else [gpus.fgpu(quanta, gpu) for quanta in amounts],
+        "fgpu_text": None if amounts is None else gpus.listed(amounts, gpu),
+        "nodes": [_node(node, gpu) for node in room.nodes(group)],
+    }
 
 
-def _node(room: Room, node: NodeFree) -> dict[str, Any]:
-    def fgpu(quanta: int) -> str:
-        return units.plain(units.from_quanta(quanta, room.catalog.gpu.quantum))
-
+def _node(node: NodeFree, gpu: Gpu) -> dict[str, Any]:
     return {
         "node": node.node,
         "cpu": node.cpu,
         "memory": node.memory,
-        "devices": [
-            {"device": d.device, "free": fgpu(d.free), "total": fgpu(d.total)} for d in node.devices
-        ],
+        "devices": [_device(device, gpu) for device in node.devices],
+    }
+
+
+def _device(found: DeviceFree, gpu: Gpu) -> dict[str, Any]:
+    terms = found.terms
+    return {
+        "device": found.device,
+        "title": terms.title,
+        "free": gpus.fgpu(found.free, gpu),
+        "total": gpus.fgpu(found.total, gpu),
+        "size": gpus.fgpu(terms.size, gpu) if terms.size else None,
+        "kind": terms.kind,
+        "together": terms.together,
+        "isolation": terms.isolation,
+        "enforcement": gpus.enforced(terms),
+        "verified": terms.verified,
+        "share": gpus.share(terms, gpu),
+        "note": terms.note,
     }
 
 

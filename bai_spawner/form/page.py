@@ -12,7 +12,7 @@ from bai_spawner import policy as rules
 from bai_spawner.catalog import Environment, Preset
 from bai_spawner.errors import Problem, Reason
 from bai_spawner.form import bounds as limits
-from bai_spawner.form import view, words
+from bai_spawner.form import gpus, view, words
 from bai_spawner.form.answers import Answers, new_folder_field, told, variable
 from bai_spawner.form.bounds import Bound, Room
 from bai_spawner.form.live import free, held
@@ -218,6 +218,7 @@ class Page:
             title=group.title,
             description=group.description,
             free=free(self.room, key),
+            gpus=gpus.cards(self.room, key),
             selected=key == self._group_chosen,
         )
 
@@ -273,9 +274,12 @@ class Page:
             high=words.high_box(key, max((b.high for b in found.values()), default=0)),
             step={"cpu": "1", "fgpu": quantum}.get(key, "any"),
             bounds=self._bound_lines(key, found),
-            explanation=words.EXPLANATIONS.get(key) or words.fgpu_explained(self.room.catalog.gpu),
+            explanation=words.EXPLANATIONS.get(key) or self._fgpu_explained(),
             disabled=self._no_gpu() if key == "fgpu" and not self._asked_gpu else "",
         )
+
+    def _fgpu_explained(self) -> str:
+        return words.fgpu_explained(self.room.catalog.gpu, gpus.sizes(self.room, self._groups))
 
     @property
     def _asked_gpu(self) -> bool:
@@ -284,9 +288,9 @@ class Page:
 
     def _no_gpu(self) -> str:
         """Why no GPU can be asked for; empty when one can."""
-        if not self.room.has_gpu(*self._groups):
-            return "There is no GPU here."
-        if not self.room.free("fgpu", self.room.nodes(*self._groups)):
+        if reason := self.room.no_gpu(*self._groups):
+            return f"{reason[0].upper()}{reason[1:]}."
+        if not self.room.free("fgpu", *self._groups):
             return "Every GPU is in use now."
         return ""
 
@@ -303,8 +307,20 @@ class Page:
         for pair, bound in found.items():
             sets.setdefault(words.bound_text(key, bound), []).append(pair)
         if len(sets) == 1:
-            return (view.BoundLine("", next(iter(sets))),)
-        return tuple(view.BoundLine(self._where(pairs), text) for text, pairs in sets.items())
+            lines = [view.BoundLine("", next(iter(sets)))]
+        else:
+            lines = [view.BoundLine(self._where(pairs), text) for text, pairs in sets.items()]
+        return (*lines, *(self._exact_amounts() if key == "fgpu" else ()))
+
+    def _exact_amounts(self) -> Iterable[view.BoundLine]:
+        """The amounts that can be given, for each group where not every one can."""
+        for group in self._groups:
+            found = gpus.amounts(self.room, group)
+            told = None if found is None else gpus.listed(found, self.room.catalog.gpu)
+            if told is not None:
+                several = len(self._groups) > 1
+                where = self.room.catalog.resource_groups[group].title if several else ""
+                yield view.BoundLine(where, f"can be given now: {told}")
 
     def _where(self, pairs: Sequence[tuple[str, str]]) -> str:
         """The choices that these groups and environments are, as short as they can be said."""

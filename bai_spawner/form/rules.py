@@ -10,14 +10,16 @@ from typing import Any
 from bai_spawner import names, options, policy, units
 from bai_spawner.catalog import Preset
 from bai_spawner.form import bounds as limits
+from bai_spawner.form import gpus
 from bai_spawner.form.bounds import Room
+from bai_spawner.gpu.placement import MOST_DEVICES
 
 WORDS = 24
 """How many free words the page has to draw a session's name from."""
 
 
 def rules(room: Room) -> dict[str, Any]:
-    """Names, variables, folders and presets: what is accepted, in the shapes that JSON has."""
+    """Names, variables, folders, presets, GPUs: what is accepted, in the shapes that JSON has."""
     catalog = room.catalog
     offered = {
         preset: catalog.presets[preset]
@@ -39,6 +41,13 @@ def rules(room: Room) -> dict[str, Any]:
         },
         "folders": {"reserved": sorted(catalog.folders.taken())},
         "presets": {key: _preset(room, preset) for key, preset in offered.items()},
+        "gpu": {
+            "quantum": units.plain(catalog.gpu.quantum),
+            "per_gpu": catalog.gpu.quanta_per_gpu,
+            "most_devices": MOST_DEVICES,
+            "means": gpus.MEANS,
+            "mark": gpus.MARK,
+        },
     }
 
 

@@ -79,13 +79,30 @@ class FolderRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuCard:
+    """GPUs that are shared on the same terms; ``note`` says why nothing of them is handed out.
+
+    ``titles`` are their names with what is free of each. ``line`` is what keeps their shares,
+    ``means`` each part of it with what that means. ``simulated``: they are not there.
+    """
+
+    simulated: bool
+    titles: tuple[str, ...]
+    note: str
+    line: str
+    verified: str
+    means: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GroupCard:
-    """A resource group, and what is free in it."""
+    """A resource group, what is free in it, and its GPUs."""
 
     field: Field
     title: str
     description: str
     free: str
+    gpus: tuple[GpuCard, ...]
     selected: bool
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from bai_spawner import policy as rules
@@ -57,6 +57,11 @@ def listed(titles: Iterable[str]) -> str:
     return ", ".join(titles)
 
 
+def either(parts: Sequence[str]) -> str:
+    """Alternatives in a sentence."""
+    return " or ".join([listed(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
 def amounts(source: Preset) -> tuple[str, ...]:
     """CPU, RAM, shared memory and GPU of a preset, in words."""
     gpu = f"{rules.say('fgpu', source.fgpu)} fGPU" if source.fgpu else "no GPU"
@@ -100,8 +105,11 @@ def _boxed(key: str, amount: Amount, rounding: str) -> str:
     return units.plain(number)
 
 
-def fgpu_explained(gpu: Gpu) -> str:
-    """What one fGPU is, from the catalogue."""
+def fgpu_explained(gpu: Gpu, sizes: Sequence[int] = ()) -> str:
+    """What one fGPU is, from the catalogue, and what a request over one GPU gets.
+
+    ``sizes`` are those of parts, in quanta, of GPUs that are divided into parts of one size.
+    """
     per_gpu, quantum = gpu.fgpu_per_gpu, units.plain(gpu.quantum)
     if per_gpu == 1:
         one = "1 fGPU = 1 GPU"
@@ -109,6 +117,14 @@ def fgpu_explained(gpu: Gpu) -> str:
         one = f"1 fGPU = 1/{units.plain(per_gpu)} of a GPU"
     else:
         one = f"{units.plain(per_gpu)} fGPU = 1 GPU"
+    parts = [units.plain(units.from_quanta(size, gpu.quantum)) for size in sizes]
+    fixed = (
+        " A MIG device, or a GPU that is divided into parts of one size, gives exactly one of them:"
+        f" here {either(parts)} fGPU."
+    )
     return (
-        f"{one}, in steps of {quantum}. You get exactly what you ask for, on one GPU, or nothing."
+        f"{one}, in steps of {quantum}. You get exactly what you ask for, or nothing: up to one GPU"
+        " a part of one, over it whole GPUs or equal shares of GPUs of one kind."
+        f"{fixed if parts else ''}"
+        " The CUDA context of each process comes out of your share of the memory."
     )

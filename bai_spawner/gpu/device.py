@@ -26,6 +26,7 @@ class Device:
         kind: see `Kind`.
         parent: of a MIG device, its GPU's uuid.
         profile: of a MIG device, such as ``1g.10gb``; of a GPU, empty.
+        slices: of a MIG device, how many its whole GPU has.
         exclusive: whether its compute mode is EXCLUSIVE_PROCESS.
         mig_mode: whether it is a GPU in MIG mode that has no MIG devices: nothing can run on it.
     """
@@ -37,6 +38,7 @@ class Device:
     kind: Kind = Kind.GPU
     parent: str = ""
     profile: str = ""
+    slices: int = 0
     exclusive: bool = False
     mig_mode: bool = False
 

@@ -231,7 +231,9 @@ class _Walk:
     def _visit_mig(self, handle: Any, gpu: Device) -> bool:
         """Find a GPU's MIG devices; whether there is any, be it one that does not answer."""
         before = len(self.found) + len(self.left_out)
-        for slot in range(_told(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle, otherwise=0)):
+        slots = _told(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle, otherwise=0)
+        gpu = replace(gpu, slices=slots)  # the smallest of them is a slice
+        for slot in range(slots):
             with self.leaving_out(f"MIG device {slot} of GPU", gpu.index):
                 part = _told(
                     pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, slot, otherwise=None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bai_spawner.labels import GpuCap
 from bai_spawner.reasons import End, Status
 
 
@@ -13,8 +14,8 @@ class Facts:
     """What is known of a session when it is admitted, and never changes.
 
     ``id`` is its allocation's. ``cpu`` is in cores, ``memory`` and ``shm`` in bytes,
-    ``quanta`` in quanta of GPU of which a whole device has ``per_gpu``. No variable of
-    the user's is here, nor the value of one.
+    ``quanta`` in quanta of GPU of which a whole device has ``per_gpu``; ``gpu`` is what it
+    gets of each of its ``devices``. No variable of the user's is here, nor the value of one.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Facts:
     quanta: int = 0
     per_gpu: int = 0
     folders: tuple[str, ...] = ()
+    gpu: GpuCap | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One session, live or ended. ``end`` is there once it ended; ``started`` once it ran."""
+    """One session, live or ended. ``end`` is there once it ended; ``started`` once it ran.
+
+    ``warning`` is what is wrong with one that goes on, in words; empty when nothing is.
+    """
 
     facts: Facts
     status: Status
@@ -83,6 +89,7 @@ class SessionRecord:
     end: End | None
     peaks: Measure
     changes: tuple[Change, ...] = ()
+    warning: str = ""
 
     @property
     def elapsed(self) -> timedelta | None:

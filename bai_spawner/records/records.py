@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bai_spawner.enforcement import Enforcement
+from bai_spawner.labels import GpuCap, Share
 from bai_spawner.reasons import LIVE, End, Ending, Status, Tab
 from bai_spawner.records.database import Database
 from bai_spawner.records.facts import Change, Facts, Held, Measure, Page, Published, SessionRecord
@@ -121,6 +123,13 @@ class Records:
                 row = {"session": session, "content": _packed(log)}
                 connection.execute(self._insert(logs).on_conflict_do_nothing(), row)
 
+    def warn(self, session: str, warning: str) -> None:
+        """Note what is wrong with a session that goes on; empty: nothing any more."""
+        with self._database.writing() as connection:
+            connection.execute(
+                sessions.update().where(sessions.c.id == session).values(warning=warning)
+            )
+
     def measure(self, peaks: Mapping[str, Measure]) -> None:
         """Note what sessions used, by session: of each value the larger one stays."""
         if not peaks:
@@ -184,17 +193,19 @@ class Records:
         with self._database.reading() as connection:
             return frozenset(connection.scalars(question))
 
-    def held(self, hub: str, user: str) -> Held:
-        """What a user's live sessions hold."""
+    def held(self, hub: str, user: str, per_gpu: int) -> Held:
+        """What a user's live sessions hold, in quanta of which a whole GPU has ``per_gpu`` now."""
         mine = sessions.c.hub == hub, sessions.c.user == user, sessions.c.status.in_(LIVE)
-        wanted = (sessions.c.name, sessions.c.cpu, sessions.c.memory, sessions.c.quanta)
+        amounts = sessions.c.cpu, sessions.c.memory, sessions.c.quanta, sessions.c.per_gpu
+        wanted = (sessions.c.name, *amounts, sessions.c.devices)
         with self._database.reading() as connection:
             found = connection.execute(select(*wanted).where(*mine)).all()
+        parts = [(row.quanta, row.per_gpu, len(row.devices)) for row in found]
         return Held(
             sessions=len(found),
             cpu=sum(row.cpu for row in found),
             memory=sum(row.memory for row in found),
-            quanta=sum(row.quanta for row in found),
+            quanta=sum(_quanta(*part, per_gpu=per_gpu) for part in parts),
             names=frozenset(row.name for row in found),
         )
 
@@ -262,20 +273,29 @@ def _wanted(user: str | None, tab: Tab | None) -> Collection[ColumnElement[bool]
     return found
 
 
+def _quanta(held: int, of: int, devices: int, *, per_gpu: int) -> int:
+    """What a session holds in the units of now: device by device, as the ledger counts it."""
+    parts = devices or 1
+    return parts * Share("", held // parts, of).of(per_gpu).quanta if held else 0
+
+
 def _row(facts: Facts, status: Status, at: datetime) -> dict[str, Any]:
     started = at if status is Status.RUNNING else None
     row = {**asdict(facts), "folders": list(facts.folders), "status": status}
+    row |= {"devices": list(facts.devices), "gpu": _kept(facts.gpu)}
     return {**row, "created_at": at, "started_at": started}
 
 
 def _record(row: Row[Any], noted: tuple[Change, ...] = ()) -> SessionRecord:
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    known = {item.name: values[item.name] for item in fields(Facts) if item.name != "folders"}
+    known = {item.name: values[item.name] for item in fields(Facts)}
+    known |= {name: tuple(values[name]) for name in ("folders", "devices")}
+    known["gpu"] = _cap(values["gpu"])
     end = None
     if values["reason"]:
         end = End(Ending.of(values["reason"]), values["detail"], values["exit_code"])
     return SessionRecord(
-        facts=Facts(**known, folders=tuple(values["folders"])),
+        facts=Facts(**known),
         status=Status(values["status"]),
         created=values["created_at"],
         started=values["started_at"],
@@ -283,6 +303,17 @@ def _record(row: Row[Any], noted: tuple[Change, ...] = ()) -> SessionRecord:
         end=end,
         peaks=Measure(**{name: values[column.name] for name, column in _PEAKS.items()}),
         changes=noted,
+        warning=values["warning"],
+    )
+
+
+def _kept(cap: GpuCap | None) -> dict[str, Any] | None:
+    return None if cap is None else asdict(cap) | {"enforcement": str(cap.enforcement)}
+
+
+def _cap(kept: dict[str, Any] | None) -> GpuCap | None:
+    return (
+        GpuCap(**kept | {"enforcement": Enforcement.parse(kept["enforcement"])}) if kept else None
     )
 
 

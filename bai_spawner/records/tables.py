@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 
@@ -71,6 +72,9 @@ sessions = Table(
     Column("quanta", Integer, nullable=False),
     Column("per_gpu", Integer, nullable=False),
     Column("folders", JSON, nullable=False),
+    Column("gpu", JSON),
+    Column("devices", JSON, nullable=False, default=list, server_default=text("'[]'")),
+    Column("warning", Text, nullable=False, default="", server_default=text("''")),
     Column("status", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),

@@ -53,7 +53,7 @@ class Board:
     def _live(self, subject: Subject) -> dict[str, Any]:
         catalog = self._read_catalogue()
         found = self._published(bulletin.AVAILABILITY)
-        held = self.records.held(self.hub, subject.user)
+        held = self.records.held(self.hub, subject.user, catalog.gpu.quanta_per_gpu)
         room = Room(
             catalog,
             policy.select(catalog, subject),

@@ -38,9 +38,13 @@ def lacking() -> str:
 
 
 class PrivateEngine:
-    """One engine; a context in which it may be stopped, killed and started again."""
+    """One engine; a context in which it may be stopped, killed and started again.
 
-    def __init__(self) -> None:
+    ``programs`` is a folder that comes first on its PATH.
+    """
+
+    def __init__(self, programs: Path | None = None) -> None:
+        self._path = f"{programs}:{PATH}" if programs else PATH
         # short: the path of a socket has 108 bytes at most
         self.root = Path(tempfile.mkdtemp(prefix="bai-engine-"))
         self._socket, self._hidden = self.root / "engine.sock", self.root / "hidden.sock"
@@ -81,7 +85,7 @@ class PrivateEngine:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                env={**os.environ, "PATH": PATH},
+                env={**os.environ, "PATH": self._path},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

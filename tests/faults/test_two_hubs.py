@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +30,7 @@ from tests.images import LIGHT
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 
-ROUNDS = int(os.environ.get("BAI_ROUNDS", "25"))
+ROUNDS = int(os.environ.get("BAI_ROUNDS", "15"))
 """Of each test. ``BAI_ROUNDS=100 BAI_SEED=1`` are more of them, and others."""
 SEED = int(os.environ.get("BAI_SEED", "20"))
 LATE = 0.15
@@ -38,13 +39,25 @@ NETWORK = "sessions"
 MEMORY = 512 * 1024**2
 
 
-def catalog(sessions: int) -> str:
-    """Room for so many sessions."""
+class Scarce(StrEnum):
+    """What there is too little of."""
+
+    CPU = "cpu"
+    FGPU = "fgpu"
+
+
+def catalog(sessions: int, scarce: Scarce) -> str:
+    """Room for so many sessions: of cores, or of one GPU that is simulated.
+
+    The books of a simulated GPU are kept as any other's are.
+    """
+    cores, fgpu = (sessions, 0) if scarce is Scarce.CPU else (64, 1)
     return f"""
-nodes: {{local: {{cpu: {sessions}, memory: {sessions * MEMORY}}}}}
+nodes: {{local: {{cpu: {cores}, memory: {64 * MEMORY}}}}}
 resource_groups: {{default: {{title: Default, nodes: [local]}}}}
-environments: {{light: {{title: Light, versions: {{"1": {{image: "{LIGHT}"}}}}}}}}
-presets: {{small: {{title: Small, cpu: 1, memory: 512MiB}}}}
+environments:
+  light: {{title: Light, minimum: {{fgpu: {fgpu}}}, versions: {{"1": {{image: "{LIGHT}"}}}}}}
+gpu: {{fgpu_per_gpu: {sessions}, simulated: [{{model: H100}}]}}
 policies: [{{name: everyone, folders: []}}]
 """
 
@@ -99,6 +112,7 @@ class Watcher:
     """Looks at what runs as often as it can, with a connection of its own."""
 
     engine: str
+    scarce: Scarce
     most: int = 0
     looks: int = 0
     _end: threading.Event = field(default_factory=threading.Event)
@@ -116,9 +130,14 @@ class Watcher:
         with contextlib.closing(docker.APIClient(self.engine)) as client:
             while not self._end.is_set():
                 found = client.containers(filters={"label": "bai.hub"})  # those that run
-                self.most = max(self.most, sum(int(c["Labels"]["bai.cpu"]) for c in found))
+                self.most = max(self.most, sum(self._holds(c["Labels"]) for c in found))
                 self.looks += 1
                 time.sleep(0.01)
+
+    def _holds(self, labels: dict[str, str]) -> int:
+        if self.scarce is Scarce.CPU:
+            return int(labels["bai.cpu"])
+        return sum(quanta for _, quanta, _ in json.loads(labels["bai.shares"]))
 
 
 @dataclass
@@ -160,29 +179,35 @@ def engine() -> Iterator[PrivateEngine]:
 
 
 @contextlib.contextmanager
-def bench(engine: PrivateEngine, folder: Path, hubs: int, room: int) -> Iterator[Bench]:
+def bench(
+    engine: PrivateEngine, folder: Path, hubs: int, room: int, scarce: Scarce
+) -> Iterator[Bench]:
     """So many hubs whose catalogues all say that there is room for ``room`` sessions."""
     with contextlib.ExitStack() as stack:
         made = Bench(stack.enter_context(contextlib.closing(engine.client())))
         for container in made.containers():  # of a test that failed
             made.client.api.remove_container(container["Id"], force=True, v=True)
         offer = folder / "catalog.yaml"
-        offer.write_text(catalog(room))
+        offer.write_text(catalog(room, scarce))
         for number in range(hubs):
             hub = Hub(folder / f"hub{number}", offer, secrets.token_hex(16), engine.host)
             made.hubs.append(stack.enter_context(hub))
         yield made
 
 
+@pytest.mark.parametrize("scarce", list(Scarce))
 @pytest.mark.parametrize(("hubs", "room"), [(2, 1), (3, 2)], ids=["two for one", "three for two"])
 def test_hubs_that_ask_at_once_never_run_more_than_there_is_and_do_not_all_give_way(
-    engine: PrivateEngine, tmp_path: Path, hubs: int, room: int
+    engine: PrivateEngine, tmp_path: Path, hubs: int, room: int, scarce: Scarce
 ) -> None:
     chance = random.Random(SEED)
     admitted: list[int] = []
     reasons: set[str] = set()
     began = time.monotonic()
-    with bench(engine, tmp_path, hubs, room) as made, Watcher(engine.host) as watcher:
+    with (
+        bench(engine, tmp_path, hubs, room, scarce) as made,
+        Watcher(engine.host, scarce) as watcher,
+    ):
         for number in range(ROUNDS):
             late = [chance.choice([0, 0, chance.uniform(0, LATE)]) for _ in range(hubs)]
             answers = made.round(number, late)
@@ -197,6 +222,6 @@ def test_hubs_that_ask_at_once_never_run_more_than_there_is_and_do_not_all_give_
     assert reasons, "nobody ever had to give way: nothing was tried"
     assert all("free" in why for why in reasons), reasons
     print(  # noqa: T201 - `pytest -s` shows it
-        f"\n{ROUNDS} rounds of {hubs} hubs, room for {room}: {sum(admitted)} admitted, "
+        f"\n{ROUNDS} rounds of {hubs} hubs on {scarce}, room for {room}: {sum(admitted)} admitted, "
         f"{admitted.count(room)} rounds full, {watcher.looks} looks, {seconds:.2f} s a round"
     )

@@ -13,6 +13,7 @@ runtime = BaiSpawner._runtime
 runtime.engine = FaultyEngine(Path(os.environ["BAI_STATE"]) / "faults")
 runtime.reconcile_interval = 1
 runtime.statistics_interval = 1
+runtime.gpu_interval = 1
 runtime.stranger_grace = float(os.environ.get("BAI_GRACE", "2"))
 
 c = get_config()  # noqa: F821

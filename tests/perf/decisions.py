@@ -1,18 +1,21 @@
 """What the hub decides at every launch, as live sessions and devices grow in number.
 
 Between the check and the reservation nothing else of the hub runs: this is how long it
-stands still. Nobody in these books is at a limit, since a refusal is another path.
+stands still. Nobody in these books is at a limit. On half full devices a refusal, which is
+another path, is measured as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 
 from bai_spawner import labels, policy
-from bai_spawner.errors import Problems
-from bai_spawner.labels import SessionLabels
-from bai_spawner.ledger import Capacity, Ledger
+from bai_spawner.errors import Problems, Refused
+from bai_spawner.gpu.placement import MOST_DEVICES, Terms
+from bai_spawner.labels import SessionLabels, Share
+from bai_spawner.ledger import Capacity, Ledger, Slot
 from bai_spawner.options import Resources, SessionOptions
 from bai_spawner.policy import Subject
 from bai_spawner.units import GIB
@@ -20,13 +23,14 @@ from tests.examples import a_grant, small_catalog
 from tests.perf.growth import Case, grown
 
 SESSIONS = (10, 1_000, 10_000)
-DEVICES = (1, 10, 100)
+DEVICES = (8, 64, 1_024)
 PER_USER = 2
 NODE = "local"
 SOMEONE = Subject("user0")
 OPTIONS = SessionOptions(environment="python", resources=Resources(cpu=1, memory=GIB))
-ON_A_DEVICE = SessionOptions(environment="python", resources=Resources(memory=GIB, fgpu=1))
-FGPU_PER_GPU, QUANTA_PER_GPU = 2, 4
+QUANTA_PER_GPU = 4
+HALF, WHOLE, FIVE_PARTS = Decimal(1), Decimal(2), Decimal("2.5")
+"""In fGPU of the small catalogue: half a GPU, a GPU, and what takes five equal shares."""
 
 
 def decisions() -> str:
@@ -37,17 +41,29 @@ def decisions() -> str:
         Case("usage of one who holds all", _usage_of_all),
         Case("restore all from labels", _restore),
     ]
-    over_devices = [Case("check, reserve, release", _on_devices)]
+    return f"\nCheck and reserve\n\n{grown('live sessions', SESSIONS, over_sessions)}"
+
+
+def decisions_on_devices() -> str:
+    """The measurements with devices that are half full each, as a table."""
+    cases = [
+        Case("without a GPU", partial(_on_devices, OPTIONS)),
+        Case("a share of one", partial(_on_devices, _asking(HALF))),
+        Case("equal shares of five", partial(_on_devices, _asking(FIVE_PARTS))),
+        Case("a whole one: refused", _refused),
+    ]
     return (
-        f"\nCheck and reserve\n\n{grown('live sessions', SESSIONS, over_sessions)}"
-        f"\n\n{grown('devices', DEVICES, over_devices)}"
+        f"\nCheck, reserve and release on half full devices\n\n{grown('devices', DEVICES, cases)}"
     )
 
 
-def _books(sessions: int, *, users: int, devices: int = 0) -> Ledger:
+def _asking(fgpu: Decimal) -> SessionOptions:
+    return SessionOptions(environment="python", resources=Resources(1, GIB, fgpu=fgpu))
+
+
+def _books(sessions: int, *, users: int) -> Ledger:
     """A ledger in which so many users share so many sessions; there is room for more."""
-    each = {f"gpu{number}": QUANTA_PER_GPU for number in range(devices)}
-    ledger = Ledger({NODE: Capacity(sessions + 10, (sessions + 10) * GIB, each)})
+    ledger = Ledger({NODE: Capacity(sessions + 10, (sessions + 10) * GIB)}, QUANTA_PER_GPU)
     for number in range(sessions):
         grant = a_grant(user=f"user{number % users}", session=f"session{number}", nodes=(NODE,))
         ledger.reserve(grant, f"server{number}")
@@ -73,8 +89,35 @@ def _decision(options: SessionOptions, sessions: int) -> Callable[[], object]:
     return _deciding(_books(sessions, users=sessions // PER_USER), options)
 
 
-def _on_devices(devices: int) -> Callable[[], object]:
-    return _deciding(_books(10, users=5, devices=devices), ON_A_DEVICE)
+def _on_devices(options: SessionOptions, devices: int) -> Callable[[], object]:
+    return _deciding(_half_full(devices), options)
+
+
+def _refused(devices: int) -> Callable[[], object]:
+    """Nothing is free in one piece: the words of the refusal are made, too."""
+    decide = _on_devices(_asking(WHOLE), devices)
+
+    def refuse() -> None:
+        try:
+            decide()
+        except Refused:
+            return
+        raise AssertionError("a whole GPU was given of half full ones")
+
+    return refuse
+
+
+def _half_full(devices: int) -> Ledger:
+    """A ledger of devices on each of which a session holds half."""
+    terms = Terms(kind="one model", whole=QUANTA_PER_GPU, together=MOST_DEVICES)
+    slots = {f"gpu{number}": Slot(QUANTA_PER_GPU, terms) for number in range(devices)}
+    capacity = Capacity(devices + 10, (devices + 10) * GIB, slots)
+    ledger = Ledger({NODE: capacity}, QUANTA_PER_GPU)
+    for number, device in enumerate(slots):
+        user = f"user{number // PER_USER}"
+        share = Share(device, QUANTA_PER_GPU // 2, QUANTA_PER_GPU)
+        ledger.restore(_labels(user, number, (share,)))
+    return ledger
 
 
 def _usage(sessions: int) -> Callable[[], object]:
@@ -87,24 +130,7 @@ def _usage_of_all(sessions: int) -> Callable[[], object]:
 
 def _restore(sessions: int) -> Callable[[], object]:
     """What a restart of the hub adds up, once the engine has listed the containers."""
-    found = [
-        SessionLabels(
-            hub="hub",
-            allocation=held.id,
-            user=held.user,
-            server=held.server,
-            session=held.session,
-            environment="python",
-            version="3.13",
-            group="default",
-            node=held.node,
-            policy="everyone",
-            cpu=held.cpu,
-            memory=held.memory,
-            shm=0,
-        )
-        for held in _books(sessions, users=sessions // PER_USER)
-    ]
+    found = [_labels(f"user{number // PER_USER}", number) for number in range(sessions)]
     encoded = [labels.encode(one) for one in found]
 
     def restore() -> None:
@@ -113,3 +139,23 @@ def _restore(sessions: int) -> Callable[[], object]:
             ledger.restore(labels.decode(one))
 
     return restore
+
+
+def _labels(user: str, number: int, shares: tuple[Share, ...] = ()) -> SessionLabels:
+    """What the container of a session says."""
+    return SessionLabels(
+        hub="hub",
+        allocation=f"{number:016x}",
+        user=user,
+        server=f"server{number}",
+        session=f"session{number}",
+        environment="python",
+        version="3.13",
+        group="default",
+        node=NODE,
+        policy="everyone",
+        cpu=1,
+        memory=GIB,
+        shm=0,
+        shares=shares,
+    )

@@ -136,6 +136,7 @@ async def _measured(hub_id: str) -> dict[str, Cost]:
             runtime.engine,
             runtime.lifecycle,
             runtime.history,
+            runtime.gpus,
             runtime.open,
             hub_id,
             runtime.log,
@@ -143,7 +144,7 @@ async def _measured(hub_id: str) -> dict[str, Cost]:
         )
         keeper._hub = hub
         await keeper.compare()
-        meter = Meter(runtime.engine, hub_id)
+        meter = Meter(runtime.engine, hub_id, runtime.gpus)
         costs = {
             "list of all containers": await _cost(runtime.engine.everyone),
             "comparison": await _cost(keeper.compare),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # the repository, and how its scripts import each other
@@ -19,14 +20,15 @@ import docker
 
 from progress import SetupError, fail
 from tests.perf.availability import answers
-from tests.perf.decisions import decisions
+from tests.perf.decisions import decisions, decisions_on_devices
 from tests.perf.form import forms
 from tests.perf.machine import facts
+from tests.perf.placement import refusals
 from tests.perf.reconcile import measure_reconciling
 from tests.perf.records import records
 from tests.perf.start import measure_starts
 
-PARTS = ("start", "decisions", "form", "records", "reconcile")
+PARTS = ("start", "decisions", "placement", "form", "records", "reconcile")
 STARTS = 9
 
 
@@ -42,17 +44,26 @@ def main() -> int:
             measure_starts(client, asked.starts, say)
     except SetupError as error:
         return fail(error)
-    if asked.only in {None, "decisions"}:
-        say(decisions())
-    if asked.only in {None, "form"}:
-        say(forms())
-        say(answers())
-    if asked.only in {None, "records"}:
-        for measured in records():
-            say(measured)
+    for measured in _without_engine(asked.only):
+        say(measured)
     if asked.only in {None, "reconcile"}:
         measure_reconciling(client, say)
     return 0
+
+
+def _without_engine(only: str | None) -> Iterator[str]:
+    """The tables of the parts that need no engine."""
+    if only in {None, "decisions"}:
+        yield decisions()
+    if only in {None, "decisions", "placement"}:
+        yield decisions_on_devices()
+    if only in {None, "placement"}:
+        yield from refusals()
+    if only in {None, "form"}:
+        yield forms()
+        yield answers()
+    if only in {None, "records"}:
+        yield from records()
 
 
 def say(text: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from bai_spawner.catalog import Catalog, load_catalog
+from bai_spawner.enforcement import Faults, Level, word
 from bai_spawner.reasons import Ending
 from bai_spawner.units import format_size
 
@@ -24,7 +25,7 @@ ROW = re.compile(
     r"^\| `(?P<path>[^`]+)` \| (?P<meaning>[^|]+) \| (?P<default>[^|]+) \|$", re.MULTILINE
 )
 DOCUMENTED = {row["path"]: row for row in ROW.finditer(PAGE.partition("## Traits")[0])}
-SIZES = ("memory", "shm")
+SIZES = ("memory", "reserve", "shm")
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -53,6 +54,8 @@ def default(path: str, field: FieldInfo) -> str:
         return "unset"
     if value in ((), {}, ""):
         return "empty"
+    if isinstance(value, Level | Faults):
+        return f"`{word(value)}`"
     if path.rpartition(".")[2] in SIZES and isinstance(value, int):
         return f"`{format_size(value).replace(' ', '')}`"
     if isinstance(value, tuple):

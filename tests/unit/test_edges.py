@@ -14,7 +14,7 @@ from bai_spawner import labels, units
 from bai_spawner.catalog import Catalog, load_catalog
 from bai_spawner.errors import CatalogError, LabelError, Problems, Reason, Refused, shown
 from bai_spawner.labels import SessionLabels
-from bai_spawner.ledger import Capacity, Ledger
+from bai_spawner.ledger import Capacity, Ledger, Slot
 from bai_spawner.options import from_form, parse
 from bai_spawner.policy import Subject, Usage, check
 from bai_spawner.units import GIB
@@ -84,7 +84,7 @@ def test_an_unknown_environment_does_not_hide_what_is_over_policy() -> None:
 
 
 def test_what_can_never_fit_is_not_told_to_try_again() -> None:
-    ledger = Ledger({"local": Capacity(8, 16 * GIB, {"G": 4})})
+    ledger = Ledger({"local": Capacity(8, 16 * GIB, {"G": Slot(4)})}, 4)
     with pytest.raises(Refused) as refused:
         ledger.reserve(a_grant(quanta=5), "s")
     assert "try again" not in str(refused.value)
@@ -145,8 +145,8 @@ def test_a_live_sessions_name_is_not_given_twice() -> None:
 
 
 def test_devices_of_two_nodes_are_two_even_under_one_id() -> None:
-    node = Capacity(8, 99 * GIB, {"0": 4})
-    ledger = Ledger({"a": node, "b": node})
+    node = Capacity(8, 99 * GIB, {"0": Slot(4)})
+    ledger = Ledger({"a": node, "b": node}, 4)
     ledger.reserve(a_grant(nodes=("a",), quanta=4), "one")
     ledger.reserve(a_grant(session="other", nodes=("b",), quanta=4), "two")
     ledger.audit()

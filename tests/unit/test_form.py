@@ -15,12 +15,15 @@ from jupyterhub._data import DATA_FILES_PATH
 
 from bai_spawner import names, options, policy
 from bai_spawner.catalog import Catalog
+from bai_spawner.enforcement import Enforcement, Faults
 from bai_spawner.errors import Problem, Problems, Reason
 from bai_spawner.form import TEMPLATES
 from bai_spawner.form.bounds import Bound, Room, bounds, misfits
 from bai_spawner.form.render import FolderChoice, render_form
-from bai_spawner.policy import DeviceFree, NodeFree, Usage
+from bai_spawner.gpu.placement import DeviceFree
+from bai_spawner.policy import NodeFree, Usage
 from bai_spawner.units import GIB, MIB
+from tests.drawn import a_gpu, a_simulated, closed
 
 HOSTILE = "\"'><script>alert(1)</script>{{ 7*7 }}{% x %}&amp;"
 DATA = FolderChoice("data", "rw", automatic=False)
@@ -164,9 +167,19 @@ def limited(**policy_keys: Any) -> Catalog:
     return catalog(policies=[{"name": "everyone", **policy_keys}])
 
 
-def node(cpu: int = 8, memory: int = 16 * GIB, gpus: tuple[int, ...] = (5,)) -> NodeFree:
-    devices = tuple(DeviceFree(f"GPU-{n}", free, 5) for n, free in enumerate(gpus))
-    return NodeFree("local", cpu, memory, devices)
+def node(
+    cpu: int = 8, memory: int = 16 * GIB, gpus: tuple[int | DeviceFree, ...] = (5,)
+) -> NodeFree:
+    devices = tuple(
+        DeviceFree(f"GPU-{n}", gpu, 5) if isinstance(gpu, int) else gpu
+        for n, gpu in enumerate(gpus)
+    )
+    return NodeFree("local", cpu, memory, devices, 5)
+
+
+def a_part(size: int) -> DeviceFree:
+    """A device that is given as a whole or not at all."""
+    return a_gpu(f"MIG-{size}", size, size, size=size, whole=size, together=1)
 
 
 def everywhere(*nodes: NodeFree) -> policy.Availability:
@@ -470,6 +483,72 @@ def test_what_one_fgpu_is_comes_from_the_catalogue(per_gpu: object, said: str) -
     assert found.one("fgpu").attrs["step"] == "0.5"
 
 
+# ---- GPUs
+
+
+def shown(found: Page) -> str:
+    """What stands on the resource groups' cards, a line."""
+    return " ".join(found.texts["bai-resource_group"].split())
+
+
+def test_a_group_says_what_keeps_the_shares_of_its_gpus_without_a_script() -> None:
+    gpus = (a_gpu("GPU-0", 2, 5, whole=5), a_gpu("GPU-1", 5, 5, whole=5))
+    said = shown(page(availability={"general": (node(gpus=gpus),), "batch": (node(gpus=()),)}))
+    assert (
+        "2 × NVIDIA H100 80GB HBM3: 5 of 5, 2 of 5 fGPU free; 1 fGPU = 15.79 GiB of memory" in said
+    )
+    line = "GPU: memcap (memory: session, compute: none, faults: contexts)"
+    assert said.count(f"{line}; verified on hardware: never") == 1
+    assert "all processes of a session together get no more than the share" in said
+
+
+def test_gpus_with_different_enforcement_are_told_apart_by_their_titles() -> None:
+    none = Enforcement(faults=Faults.CONTEXTS)
+    other = a_gpu("GPU-1", 5, 5, whole=5, title="A100", isolation="timeslice", enforcement=none)
+    shut = closed(a_gpu("GPU-2"), "an administrator has closed it")
+    gpus = (a_gpu("GPU-0", 5, 5, whole=5), other, shut)
+    said = shown(page(availability={"general": (node(gpus=gpus),)}))
+    assert "A100: 5 of 5 fGPU free; 1 fGPU counts as 15.79 GiB of its memory GPU: timeslice" in said
+    assert "memory: none not limited; a session can fill the GPU" in said
+    assert "NVIDIA H100 80GB HBM3 Not handed out: an administrator has closed it" in said
+
+
+def test_a_simulated_gpu_is_marked_without_a_script() -> None:
+    said = shown(page(availability={"general": (node(gpus=(a_simulated(free=5),)),)}))
+    assert "SIMULATED NVIDIA A100: 5 of" in said
+    assert "It is not there: a session that is given it gets no GPU." in said
+
+
+def test_the_fgpu_box_says_what_a_request_gets_and_whose_the_cuda_context_is() -> None:
+    parts = (a_part(1), replace(a_part(2), free=0), a_part(3))
+    found = page(availability=everywhere(node(gpus=parts)))
+    said = found.about(found.one("fgpu"))
+    assert "You get exactly what you ask for, or nothing: up to one GPU a part of one" in said
+    assert "over it whole GPUs or equal shares of GPUs of one kind" in said
+    assert "gives exactly one of them: here 1, 2 or 3 fGPU" in said
+    assert "The CUDA context of each process comes out of your share of the memory." in said
+    assert "General: can be given now: 1, 3" in said
+    whole = page()
+    assert "MIG" not in whole.about(whole.one("fgpu"))
+    assert "can be given now" not in whole.about(whole.one("fgpu"))
+
+
+def test_more_than_one_gpu_can_be_asked_for_where_it_can_be_given() -> None:
+    gpus = tuple(a_gpu(f"GPU-{n}", 5, 5, whole=5) for n in range(2))
+    found = page(availability=everywhere(node(gpus=gpus)))
+    assert found.one("fgpu").attrs["max"] == "10"
+    assert "can be given now: 1 to 6, 8, 10" in found.about(found.one("fgpu"))
+
+
+def test_no_text_of_a_gpu_becomes_markup() -> None:
+    device = a_gpu("GPU-0", 5, 5, title=HOSTILE, isolation=HOSTILE, verified=HOSTILE, whole=5)
+    gpus = (device, closed(device, HOSTILE))
+    found = page(availability=everywhere(node(gpus=gpus)))
+    assert found.runs_nothing
+    assert found.text.count(HOSTILE) >= 4
+    assert found.data("bai-live")["groups"]["general"]["nodes"][0]["devices"][0]["title"] == HOSTILE
+
+
 # ---- what does not fit is disabled, with the reason
 
 
@@ -499,7 +578,21 @@ def test_what_one_fgpu_is_comes_from_the_catalogue(per_gpu: object, said: str) -
             "fGPU: 2 in use + 2 > 3 allowed",
         ),
         (catalog(), Usage(), node(cpu=1), "medium", "CPU: 1 free on one node now"),
-        (catalog(), Usage(), node(gpus=(1, 1)), "gpu", "fGPU: 1 free on one GPU now"),
+        (catalog(), Usage(), node(gpus=(1, 1)), "gpu", "fGPU: 1 free for one session now"),
+        (
+            catalog(),
+            Usage(),
+            node(gpus=(a_part(1), a_part(3))),
+            "gpu",
+            "fGPU: no part of exactly 2",
+        ),
+        (
+            catalog(),
+            Usage(),
+            node(gpus=(closed(a_part(3), "drained"),)),
+            "gpu",
+            "no GPU is handed out: drained",
+        ),
         (catalog(), Usage(), node(gpus=()), "gpu", "there is no GPU here"),
         (
             limited(environments=["torch"]),
@@ -551,10 +644,15 @@ def test_an_environment_without_any_image_is_disabled_and_another_one_chosen() -
 
 
 @pytest.mark.parametrize(
-    ("gpus", "reason"), [((), "There is no GPU here."), ((0, 0), "Every GPU is in use now.")]
+    ("gpus", "reason"),
+    [
+        ((), "There is no GPU here."),
+        ((0, 0), "Every GPU is in use now."),
+        ((closed(a_gpu("GPU-0"), "drained"),), "No GPU is handed out: drained."),
+    ],
 )
 def test_fgpu_is_disabled_with_the_reason_when_no_device_has_any(
-    gpus: tuple[int, ...], reason: str
+    gpus: tuple[int | DeviceFree, ...], reason: str
 ) -> None:
     found = page(availability=everywhere(node(gpus=gpus)))
     assert "disabled" in found.one("fgpu").attrs
@@ -772,7 +870,7 @@ def test_a_session_limit_an_environment_and_free_capacity_each_bound() -> None:
     assert found["cpu"] == Bound(2, 3, "the most that PyTorch takes")
     assert found["memory"].limit == found["shm"].limit == "allowed for one session"
     assert found["shm"].high == GIB
-    assert found["fgpu"] == Bound(Decimal(0), Decimal(4), "free on one GPU now")
+    assert found["fgpu"] == Bound(Decimal(0), Decimal(4), "free for one session now")
 
 
 def test_free_capacity_is_that_of_one_node_of_the_group() -> None:

@@ -171,7 +171,13 @@ def test_a_gpu_in_mig_mode_is_listed_as_its_mig_devices_whichever_slots_are_empt
     small = FakeMig("MIG-a", exclusive=True)
     large = FakeMig("MIG-b", "3g.40gb", memory=40320 * MIB)
     new.has(FakeGpu("GPU-a", mig=(None, small, None, None, large)), FakeGpu("GPU-b"))
-    mig: dict[str, Any] = {"index": 0, "model": MODEL, "kind": Kind.MIG, "parent": "GPU-a"}
+    mig: dict[str, Any] = {
+        "index": 0,
+        "model": MODEL,
+        "kind": Kind.MIG,
+        "parent": "GPU-a",
+        "slices": 7,
+    }
     inventory = new.read()
     assert inventory.problem == ""
     assert inventory.devices == (

@@ -75,7 +75,7 @@ def test_a_missing_label_is_an_error(session: SessionLabels, key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        *(("schema", text) for text in ("", "2", "1 ", "one")),
+        *(("schema", text) for text in ("", "3", "2 ", "one")),
         *(("cpu", text) for text in ("", "two", "1.5", "NaN", "0x1")),
         *(("memory", text) for text in ("4GiB", "None")),
         *(

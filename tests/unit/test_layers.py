@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "bai_spawner"
-BASE = {"errors", "units", "names", "labels"}
+BASE = {"errors", "units", "names", "enforcement", "labels"}
 CATALOG = BASE | {"catalog"}
-POLICY = CATALOG | {"options", "policy"}
-LEDGER = POLICY | {"gpu", "ledger"}
+POLICY = CATALOG | {"gpu", "options", "policy"}
+LEDGER = POLICY | {"ledger"}
 CONTAINER = LEDGER | {"folders", "container"}
 RECORDS = BASE | {"reasons", "records"}
-RECONCILE = CONTAINER | {"engine", "reasons", "reconcile"}
+RECONCILE = CONTAINER | {"engine", "gpus", "reasons", "reconcile"}
 LIFECYCLE = RECONCILE | RECORDS | {"history", "steps", "lifecycle"}
 KEEPER = LIFECYCLE | {"statistics", "meter", "keeper"}
 RUNTIME = KEEPER | {"bulletin", "metrics", "form", "runtime"}
@@ -27,25 +27,27 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     **{module: (BASE, set()) for module in BASE},
     "catalog": (BASE, {"pydantic", "yaml"}),
     "options": (CATALOG, set()),
-    "policy": (CATALOG | {"options"}, set()),
-    "gpu": (POLICY, {"pynvml"}),
-    "ledger": (POLICY | {"gpu"}, set()),
+    "gpu": (CATALOG, {"pynvml"}),
+    "policy": (CATALOG | {"gpu", "options"}, set()),
+    "ledger": (POLICY, set()),
     "folders": (POLICY, set()),
     "container": (LEDGER | {"folders"}, set()),
     "engine": ({"container", "labels", "errors"}, {"docker", "requests", "urllib3"}),
     "reasons": (BASE, set()),
     "records": (RECORDS, {"sqlalchemy", "alembic"}),
     "history": (RECORDS, set()),
+    "gpus": (CONTAINER | {"engine"}, set()),
     "reconcile": (RECONCILE, set()),
     "form": (POLICY, {"jinja2", "markupsafe"}),
     "statistics": (BASE, set()),
     "steps": (BASE, set()),
     "lifecycle": (LIFECYCLE, {"tornado"}),
-    "meter": (BASE | {"engine", "records", "statistics"}, set()),
+    "meter": (BASE | {"engine", "gpu", "gpus", "records", "statistics"}, set()),
     "keeper": (KEEPER, set()),
     "bulletin": (POLICY, set()),
     "metrics": (LIFECYCLE, {"prometheus_client"}),
     "runtime": (RUNTIME, {"traitlets", "prometheus_client"}),
+    "commands": (CONTAINER | {"engine"}, set()),
     "refusal": (BASE, {"jupyterhub", "markupsafe"}),
     "together": (RUNTIME, {"jupyterhub", "tornado"}),
     "spawner": (

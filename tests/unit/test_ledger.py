@@ -21,14 +21,16 @@ from hypothesis.stateful import (
 )
 
 from bai_spawner.errors import Reason, Refused
+from bai_spawner.gpu.placement import DeviceFree
 from bai_spawner.labels import SessionLabels, Share
-from bai_spawner.ledger import Allocation, Capacity, Ledger
-from bai_spawner.policy import DeviceFree, Grant, NodeFree, Usage
+from bai_spawner.ledger import Allocation, Capacity, Ledger, Slot
+from bai_spawner.policy import Grant, NodeFree, Usage
 from bai_spawner.units import GIB, MIB
 from tests.examples import a_grant
 
 NODES = ("n0", "n1", "n2")
 USERS = ("ada", "grace", "alan")
+PER_GPU = 6
 
 
 def labels_of(allocation: Allocation) -> SessionLabels:
@@ -48,6 +50,7 @@ def labels_of(allocation: Allocation) -> SessionLabels:
         memory=allocation.memory,
         shm=0,
         shares=allocation.shares,
+        gpu=allocation.gpu,
     )
 
 
@@ -86,10 +89,10 @@ class LedgerMachine(RuleBasedStateMachine):
     )
     def start(self, cpus: list[int], memories: list[int], devices: list[list[int]]) -> None:
         self.capacity = {
-            node: Capacity(cpu, memory, {f"{node}-g{i}": q for i, q in enumerate(quanta)})
+            node: Capacity(cpu, memory, {f"{node}-g{i}": Slot(q) for i, q in enumerate(quanta)})
             for node, cpu, memory, quanta in zip(NODES, cpus, memories, devices, strict=True)
         }
-        self.ledger = Ledger(self.capacity)
+        self.ledger = Ledger(self.capacity, PER_GPU)
         self.books = Books()
         self.confirmed: set[str] = set()
         self.count = 0
@@ -102,8 +105,8 @@ class LedgerMachine(RuleBasedStateMachine):
             and (
                 not amounts.quanta
                 or any(
-                    self.books.on_device(device) + amounts.quanta <= total
-                    for device, total in capacity.devices.items()
+                    self.books.on_device(device) + amounts.quanta <= slot.total
+                    for device, slot in capacity.devices.items()
                 )
             )
         )
@@ -122,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
     )
     def reserve(self, user: str, nodes: tuple[str, ...], **amounts: int) -> Any:
         name = self._next()
-        grant = a_grant(user=user, session=name, nodes=nodes, **amounts)
+        grant = a_grant(user=user, session=name, nodes=nodes, per_gpu=PER_GPU, **amounts)
         if not any(self._fits(node, grant) for node in nodes):
             with pytest.raises(Refused) as refused:
                 self.ledger.reserve(grant, name)
@@ -140,7 +143,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (taken.cpu, taken.memory) == (grant.amounts.cpu, grant.amounts.memory)
         assert len(taken.shares) == bool(grant.amounts.quanta)
         for share in taken.shares:
-            total = self.capacity[taken.node].devices[share.device]
+            total = self.capacity[taken.node].devices[share.device].total
             assert share.quanta == grant.amounts.quanta
             assert self.books.on_device(share.device) + share.quanta <= total
 
@@ -177,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
     ) -> Allocation:
         name = self._next()
         devices = list(self.capacity[node].devices) or ["gone"]
-        shares = (Share(devices[0], quanta, 4),) if quanta else ()
+        shares = (Share(devices[0], quanta, PER_GPU),) if quanta else ()
         found = Allocation(name, user, name, name, "default", node, cpu, 3, shares)
         for _ in range(2):  # a container that is listed twice holds once
             assert self.ledger.restore(labels_of(found)) == found
@@ -189,7 +192,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def restart_the_hub(self) -> None:
         """A new ledger, filled from the labels of the containers that exist."""
         self.books.held = {key: self.books.held[key] for key in self.confirmed}
-        self.ledger = Ledger(self.capacity)
+        self.ledger = Ledger(self.capacity, PER_GPU)
         for allocation in self.books.held.values():
             self.ledger.restore(labels_of(allocation))
 
@@ -215,8 +218,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert free.cpu == max(0, capacity.cpu - self.books.on_node(free.node, "cpu"))
             assert free.memory == max(0, capacity.memory - self.books.on_node(free.node, "memory"))
             assert {d.device: (d.free, d.total) for d in free.devices} == {
-                device: (max(0, total - self.books.on_device(device)), total)
-                for device, total in capacity.devices.items()
+                device: (max(0, slot.total - self.books.on_device(device)), slot.total)
+                for device, slot in capacity.devices.items()
             }
 
 
@@ -228,21 +231,21 @@ TestLedger = LedgerMachine.TestCase
 
 @pytest.fixture
 def ledger() -> Ledger:
-    return Ledger({"local": Capacity(8, 16 * GIB, {"GPU-a": 4, "GPU-b": 4})})
+    return Ledger({"local": Capacity(8, 16 * GIB, {"GPU-a": Slot(4), "GPU-b": Slot(4)})}, 4)
 
 
 @pytest.mark.parametrize(("quanta", "admitted"), [(1, 5), (2, 2), (3, 1), (5, 1), (6, 0)], ids=str)
 async def test_of_200_concurrent_requests_for_one_device_exactly_what_fits_is_admitted(
     quanta: int, admitted: int
 ) -> None:
-    ledger = Ledger({"local": Capacity(1_000, 1_000 * GIB, {"GPU-a": 5})})
+    ledger = Ledger({"local": Capacity(1_000, 1_000 * GIB, {"GPU-a": Slot(5)})}, 5)
     most = 0
 
     async def launch(number: int) -> bool:
         nonlocal most
         await asyncio.sleep(0)
         try:
-            ledger.reserve(a_grant(session=f"s{number}", quanta=quanta), f"s{number}")
+            ledger.reserve(a_grant(session=f"s{number}", quanta=quanta, per_gpu=5), f"s{number}")
         except Refused:
             return False
         held = sum(allocation.quanta for allocation in ledger)
@@ -257,7 +260,8 @@ async def test_of_200_concurrent_requests_for_one_device_exactly_what_fits_is_ad
 
 
 async def test_with_200_starts_and_ends_at_once_a_device_is_never_held_twice() -> None:
-    ledger = Ledger({"local": Capacity(1_000, 1_000 * GIB, {"GPU-a": 3, "GPU-b": 3})})
+    devices = {"GPU-a": Slot(3), "GPU-b": Slot(3)}
+    ledger = Ledger({"local": Capacity(1_000, 1_000 * GIB, devices)}, 4)
     held: defaultdict[str, int] = defaultdict(int)
 
     async def live(number: int) -> None:
@@ -283,7 +287,7 @@ async def test_with_200_starts_and_ends_at_once_a_device_is_never_held_twice() -
 def test_a_share_is_never_put_together_from_two_devices(ledger: Ledger) -> None:
     ledger.reserve(a_grant(session="one", quanta=3), "s1")
     ledger.reserve(a_grant(session="two", quanta=3), "s2")
-    with pytest.raises(Refused, match=r"resources\.fgpu: 1 asked > 0\.5 free on one device"):
+    with pytest.raises(Refused, match=r"resources\.fgpu: 1 asked > 0\.5 free for one session"):
         ledger.reserve(a_grant(session="three", quanta=2), "s3")
 
 
@@ -299,7 +303,7 @@ def test_a_small_share_goes_where_it_leaves_the_large_gap_whole(ledger: Ledger) 
 def test_what_is_free_is_told_by_device(ledger: Ledger) -> None:
     ledger.reserve(a_grant(cpu=2, memory=GIB, quanta=3), "s1")
     devices = (DeviceFree("GPU-a", 1, 4), DeviceFree("GPU-b", 4, 4))
-    assert ledger.free(["local"]) == (NodeFree("local", 6, 15 * GIB, devices),)
+    assert ledger.free(["local"]) == (NodeFree("local", 6, 15 * GIB, devices, 4),)
     assert ledger.free(["local"])[0].quanta == 4
 
 
@@ -367,8 +371,8 @@ AGAIN = "ask for less, or try again when a session has ended"
         (
             {"quanta": 5},
             (
-                "resources.fgpu: 2.5 asked > 2 that one device of resource group"
-                " 'default' has; ask for less"
+                "resources.fgpu: 2.5 asked > 2 that resource group 'default' can give one"
+                " session; ask for less"
             ),
         ),
         (
@@ -425,7 +429,7 @@ def test_the_same_server_name_of_two_users_are_two_servers(ledger: Ledger) -> No
 
 
 def test_a_restored_session_over_capacity_goes_on_and_leaves_no_room() -> None:
-    ledger = Ledger({"local": Capacity(1, GIB, {"GPU-a": 1})})
+    ledger = Ledger({"local": Capacity(1, GIB, {"GPU-a": Slot(1)})}, 4)
     running = Allocation(
         "id", "ada", "s1", "work", "default", "local", 4, 4 * GIB, (Share("GPU-a", 3, 4),)
     )

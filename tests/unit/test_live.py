@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,12 +13,16 @@ from bai_spawner.catalog import Catalog, load_catalog
 from bai_spawner.form import bounds
 from bai_spawner.form.bounds import Room
 from bai_spawner.form.live import live
-from bai_spawner.policy import DeviceFree, NodeFree, Subject, Usage
+from bai_spawner.gpu.placement import DeviceFree, deliverable
+from bai_spawner.policy import NodeFree, Subject, Usage
 from bai_spawner.units import GIB
+from tests.drawn import a_gpu, a_mig, a_simulated, closed
 from tests.examples import SHIPPED_CATALOG, small_catalog
 
 DEVICES = (DeviceFree("GPU-a", 3, 4), DeviceFree("GPU-b", 1, 4))
-NODE = NodeFree("local", 6, 12 * GIB, DEVICES)
+NODE = NodeFree("local", 6, 12 * GIB, DEVICES, 4)
+TENTHS = {"fgpu_per_gpu": 5, "quantum": "0.5"}
+"""A GPU is ten quanta, as the devices of `tests.drawn` are."""
 HELD = Usage(1, 2, 3 * GIB, 2, frozenset({"mine"}))
 
 
@@ -71,11 +76,112 @@ def test_what_is_free_is_told_by_node_and_device() -> None:
             "cpu": 6,
             "memory": 12 * GIB,
             "devices": [
-                {"device": "GPU-a", "free": "1.5", "total": "2"},
-                {"device": "GPU-b", "free": "0.5", "total": "2"},
+                device_told("GPU-a", free="1.5", total="2"),
+                device_told("GPU-b", free="0.5", total="2"),
             ],
         }
     ]
+
+
+def device_told(device: str, **told: Any) -> dict[str, Any]:
+    """A device of which nothing is known but its parts, with what is ``told``."""
+    return {
+        "device": device,
+        "title": "",
+        "size": None,
+        "kind": "",
+        "together": 1,
+        "isolation": "",
+        "enforcement": {"memory": "none", "compute": "none", "faults": "shared"},
+        "verified": "never",
+        "share": "",
+        "note": "",
+        **told,
+    }
+
+
+def test_each_device_says_what_is_in_force_and_where_that_was_seen() -> None:
+    free = NodeFree("local", 6, 12 * GIB, (a_mig("MIG-a", 1), closed(a_gpu("GPU-b"), "closed")), 10)
+    mig, shut = told(node=free)["groups"]["default"]["nodes"][0]["devices"]
+    assert mig == device_told(
+        "MIG-a",
+        title="NVIDIA H100 80GB HBM3 MIG 1g.10gb",
+        free="1",
+        total="1",
+        size="1",
+        kind="MIG 1g",
+        isolation="mig",
+        enforcement={"memory": "session", "compute": "session", "faults": "isolated"},
+        verified="615.71.05, 2026-09-30",
+        share="parts of 1 fGPU, 10 GiB each",
+    )
+    assert (shut["note"], shut["free"], shut["share"]) == ("closed", "0", "")
+    assert (shut["isolation"], shut["verified"]) == ("memcap", "never")
+
+
+def test_a_device_that_is_not_there_says_so() -> None:
+    free = NodeFree("local", 6, 12 * GIB, (a_simulated(),), 10)
+    (device,) = told(node=free)["groups"]["default"]["nodes"][0]["devices"]
+    assert device["title"].startswith("SIMULATED")
+    assert device["share"] == "1 fGPU would be 15.79 GiB of its memory"
+
+
+MIGS = (a_mig("MIG-a", 1), a_mig("MIG-b", 3), a_mig("MIG-c", 2, free=False))
+THREE_GPUS = tuple(a_gpu(f"GPU-{n}") for n in range(3))
+
+
+@pytest.mark.parametrize(
+    ("devices", "who", "amounts", "words"),
+    [
+        ((), "root", None, None),
+        ((a_gpu("GPU-a", 7),), "root", None, None),
+        ((a_gpu("GPU-a", 0),), "root", None, None),
+        (MIGS, "root", ["1", "3"], "1, 3"),
+        (MIGS, "ada", ["1"], "1"),
+        ((a_mig("MIG-b", 3),), "ada", [], "nothing"),
+        ((*MIGS, a_gpu("GPU-a", 1)), "root", ["0.5", "1", "3"], "0.5, 1, 3"),
+        (
+            (a_gpu("GPU-a"), a_gpu("GPU-b")),
+            "root",
+            [*(f"{n / 2:g}" for n in range(1, 11)), "6", "7", "8", "9", "10"],
+            "0.5 to 5, 6, 7, 8, 9, 10",
+        ),
+    ],
+)
+def test_amounts_are_listed_where_not_every_one_can_be_given(
+    devices: tuple[DeviceFree, ...], who: str, amounts: list[str] | None, words: str | None
+) -> None:
+    """Ada's policy leaves her 2 fGPU, root's limits nothing."""
+    free = NodeFree("local", 6, 12 * GIB, devices, 10)
+    group = told(small_catalog(gpu=TENTHS), Subject(who), node=free)["groups"]["default"]
+    assert group["fgpu"] == amounts
+    assert group["fgpu_text"] == words
+
+
+def test_the_amounts_are_those_that_the_ledger_would_give() -> None:
+    free = NodeFree("local", 6, 12 * GIB, (*THREE_GPUS, *MIGS), 10)
+    found = told(small_catalog(gpu=TENTHS), Subject("root"), node=free)["groups"]["default"]
+    quanta = deliverable(free.devices, 10, free.quanta)
+    assert found["fgpu"] == [f"{q / 2:g}" for q in quanta]
+
+
+def test_more_amounts_than_can_be_read_are_not_listed_and_cost_little() -> None:
+    many = tuple(a_gpu(f"GPU-{n}", 500, 500, whole=500) for n in range(64))
+    free = NodeFree("local", 6, 12 * GIB, many, 500)
+    gpu = {"fgpu_per_gpu": 5, "quantum": "0.01"}
+    began = time.perf_counter()
+    group = told(small_catalog(gpu=gpu), Subject("root"), node=free)["groups"]["default"]
+    assert group["fgpu"] is None
+    assert time.perf_counter() - began < 1
+
+
+def test_a_gpu_whose_devices_are_all_closed_says_why_and_gives_nothing() -> None:
+    shut = tuple(closed(a_gpu(f"GPU-{n}"), note) for n, note in enumerate(("drained", "no driver")))
+    found = told(subject=Subject("root"), node=NodeFree("local", 6, 12 * GIB, shut, 10))
+    assert found["presets"]["fast"]["gpu"] == ["no GPU is handed out: drained; no driver"]
+    bounds_told = found["bounds"]["shapes"]["0"]["gpu"]["fgpu"]
+    assert bounds_told["high"] == "0"
+    assert "no GPU is handed out: drained" in bounds_told["text"]
 
 
 def test_a_preset_that_does_not_fit_says_why_for_each_group() -> None:
@@ -114,7 +220,8 @@ def test_a_published_catalogue_is_read_back_as_it_was(catalog: Catalog) -> None:
 
 
 def test_published_availability_is_read_back_as_it_was() -> None:
-    free = {"default": (NODE, NodeFree("other", 0, 0)), "gpu": ()}
+    shown = NodeFree("other", 0, 0, (a_gpu("GPU-a", 3), a_mig("MIG-a", 1), a_simulated()), 10)
+    free = {"default": (NODE, shown, NodeFree("bare", 0, 0)), "gpu": ()}
     assert bulletin.read_availability(bulletin.availability(free)) == free
 
 

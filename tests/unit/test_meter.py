@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bai_spawner.gpus import Gpus
 from bai_spawner.labels import SessionLabels
 from bai_spawner.meter import Meter
 from bai_spawner.statistics import Cgroups, Sample
+from tests.examples import small_catalog
 from tests.fake_engine import FakeEngine
 
 MIB = 2**20
@@ -39,7 +42,7 @@ def told() -> Told:
 @pytest.fixture
 async def meter(told: Told) -> Any:
     engine = FakeEngine()
-    yield Meter(engine, "hub", told)
+    yield Meter(engine, "hub", Gpus(small_catalog(), logging.getLogger()), told)
     engine.close()
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from bai_spawner import labels
 from bai_spawner.engine import ContainerState
 from bai_spawner.labels import SessionLabels, Share
-from bai_spawner.ledger import Capacity, Ledger
+from bai_spawner.ledger import Capacity, Ledger, Slot
 from bai_spawner.reasons import Ending
 from bai_spawner.reconcile import Room, Watch, death, gone, room, strangers
 from bai_spawner.units import GIB
 from tests.examples import a_grant
 
+PER_GPU = 2
 NODE = "local"
 
 
@@ -66,7 +67,11 @@ FOREIGN = replace(container(labelled()), labels={"bai.hub": "here", "bai.schema"
 
 
 def capacity(cpu: int = 4, memory: int = 4 * GIB, **devices: int) -> dict[str, Capacity]:
-    return {NODE: Capacity(cpu, memory, devices)}
+    return {NODE: Capacity(cpu, memory, {name: Slot(total) for name, total in devices.items()})}
+
+
+def having(cpu: int = 4, memory: int = 4 * GIB, **devices: int) -> Ledger:
+    return Ledger(capacity(cpu, memory, **devices), PER_GPU)
 
 
 def books(*sessions: SessionLabels) -> Ledger:
@@ -144,11 +149,11 @@ def test_there_is_room_up_to_the_last_of_everything() -> None:
     one = labelled("a1", cpu=2, memory=GIB, shares=(Share("gpu0", 1, 2),))
     two = labelled("a2", hub="there", cpu=2, memory=3 * GIB, shares=(Share("gpu0", 1, 2),))
     both = [container(two, "created"), container(one)]
-    assert room("a2", both, capacity(**device)) is Room.ENOUGH
+    assert room("a2", both, having(**device)) is Room.ENOUGH
     for short in (
-        capacity(cpu=3, **device),
-        capacity(memory=4 * GIB - 1, **device),
-        capacity(gpu0=1, gpu1=9),
+        having(cpu=3, **device),
+        having(memory=4 * GIB - 1, **device),
+        having(gpu0=1, gpu1=9),
     ):
         assert room("a2", both, short) is Room.NONE, "the later one gives way"
         assert room("a1", both, short) is Room.PERHAPS, "the earlier one waits until it has"
@@ -156,7 +161,7 @@ def test_there_is_room_up_to_the_last_of_everything() -> None:
 
 def test_a_later_one_that_runs_already_stays_and_one_that_ended_counts_for_nothing() -> None:
     early, late = labelled("a1"), labelled("a2", hub="there")
-    short = capacity(cpu=1)
+    short = having(cpu=1)
     assert room("a1", [container(late), container(early, "created")], short) is Room.NONE
     ended = container(late, "exited")
     assert room("a1", [ended, container(early, "created")], short) is Room.ENOUGH
@@ -165,7 +170,7 @@ def test_a_later_one_that_runs_already_stays_and_one_that_ended_counts_for_nothi
 
 def test_of_one_that_is_not_there_nothing_is_said() -> None:
     full = [container(labelled("a1")), container(labelled("a2"))]
-    assert room("a3", full, capacity(cpu=1)) is Room.ENOUGH
+    assert room("a3", full, having(cpu=1)) is Room.ENOUGH
 
 
 @dataclass
@@ -210,7 +215,7 @@ class Race:
         elif racer.steps == 2:
             self.made[own] = container(racer.session, "created")
         elif racer.seen is None:
-            racer.seen = room(own, self.there, self.node)
+            racer.seen = room(own, self.there, Ledger(self.node, PER_GPU))
         elif racer.seen is Room.ENOUGH:
             self.made[own] = replace(self.made[own], status="running")
             racer.outcome = "runs"
@@ -251,7 +256,7 @@ def exceeded(race: Race) -> bool:
     return (
         sum(s.cpu for s in running) > node.cpu
         or sum(s.memory for s in running) > node.memory
-        or shares > node.devices["gpu0"]
+        or shares > node.devices["gpu0"].total
     )
 
 
@@ -277,7 +282,7 @@ def test_in_whatever_order_hubs_act_what_runs_fits_and_somebody_starts(
 def test_whoever_fits_beside_all_the_others_starts_whatever_they_do(
     race: Race, data: st.DataObject
 ) -> None:
-    total = Capacity(99, 999 * GIB, {"gpu0": 99})
+    total = Capacity(99, 999 * GIB, {"gpu0": Slot(99)})
     race.node = {NODE: total}
     order = data.draw(st.permutations(list(range(len(race.racers))) * 4))
     for number in order:

@@ -3,6 +3,7 @@
 
 import { byId, make, says, write } from "./dom.js";
 import { all, chosen, field, form, isCustom, rules } from "./form.js";
+import { cannotGive, toQuanta } from "./gpus.js";
 import { bounds, live, onLive } from "./live.js";
 import { drawNodes } from "./nodes.js";
 import { advise, judge } from "./problems.js";
@@ -15,6 +16,13 @@ const labelOf = (input) => (input && input.labels ? says(input.labels[0]) : "");
 const radio = (name, value) => all(name).find((one) => one.value === value);
 
 // ---- bounds
+const boundLine = (text) => make("span", { class: "bai-bound" }, text);
+const group = () => live().groups[chosen("resource_group")];
+/** The amounts of GPU that can be given, where not every one within the bounds can. */
+const exactly = (key) => {
+  const amounts = key === "fgpu" && group() && group().fgpu_text;
+  return amounts ? [boundLine(`can be given now: ${amounts}`)] : [];
+};
 const drawBounds = () => {
   const found = bounds();
   for (const key of KEYS) {
@@ -26,7 +34,7 @@ const drawBounds = () => {
       // what was typed stays; where nothing can be had, nothing can be typed
       box.disabled = key === "fgpu" && Number(bound.high) === 0 && !Number(box.value);
     }
-    if (bound) part(key, "bounds").replaceChildren(make("span", { class: "bai-bound" }, bound.text));
+    if (bound) part(key, "bounds").replaceChildren(boundLine(bound.text), ...exactly(key));
   }
 };
 const drawSessions = () => {
@@ -37,7 +45,7 @@ const drawSessions = () => {
   const most = Number(box.max);
   const range = most > 1 ? `1 to ${most}` : "1";
   part("sessions", "bounds").replaceChildren(
-    make("span", { class: "bai-bound" }, limit ? `${range} (${limit})` : range),
+    boundLine(limit ? `${range} (${limit})` : range),
   );
   const full = byId("bai-full");
   full.hidden = high === null || high > 0;
@@ -47,15 +55,15 @@ const drawSessions = () => {
 // ---- presets
 const misfit = (key) => {
   const preset = rules.presets[key];
-  const group = chosen("resource_group");
-  if (preset && !preset.groups.includes(group)) {
-    return `Not in ${labelOf(radio("resource_group", group)) || "this group"}.`;
+  const where = chosen("resource_group");
+  if (preset && !preset.groups.includes(where)) {
+    return `Not in ${labelOf(radio("resource_group", where)) || "this group"}.`;
   }
   const environment = chosen("environment");
   if (preset && preset.unfit.includes(environment)) {
     return `Not for ${labelOf(radio("environment", environment))}.`;
   }
-  const reasons = (live().presets[key] || {})[group] || [];
+  const reasons = (live().presets[key] || {})[where] || [];
   return reasons.length ? `Does not fit now: ${reasons.join("; ")}.` : "";
 };
 const drawPresets = () => {
@@ -83,6 +91,15 @@ const adviseOnPreset = () => {
   return [{ field: card, label: labelOf(card), reason: why, lasting: never }];
 };
 
+// ---- an amount of GPU is given exactly or not at all (R12)
+const adviseOnGpu = () => {
+  const box = field("fgpu");
+  const asked = toQuanta(amount("fgpu"));
+  if (!isCustom() || !asked || !box.willValidate || !box.validity.valid || !group()) return [];
+  const why = cannotGive(group(), asked);
+  return why ? [{ field: box, label: labelOf(box), reason: why, lasting: false }] : [];
+};
+
 // ---- shared memory is part of RAM (R11)
 const warning = make("div", { class: "bai-warning", role: "status" });
 const amount = (key) => Number(field(key).value || (bounds()[key] || { low: 0 }).low);
@@ -102,10 +119,10 @@ const warn = () => {
 const drawFree = () => {
   write(byId("bai-held"), live().held_text);
   for (const shown of form.querySelectorAll("[data-bai-free]")) {
-    const group = live().groups[shown.dataset.baiFree];
-    if (!group) continue;
-    write(shown, group.free);
-    drawNodes(shown.closest(".bai-about"), group.nodes);
+    const known = live().groups[shown.dataset.baiFree];
+    if (!known) continue;
+    write(shown, known.free);
+    drawNodes(shown.closest(".bai-about"), known.nodes);
   }
 };
 
@@ -121,6 +138,7 @@ export const prepareResources = () => {
   field("shm").closest("[data-bai-box]").append(warning);
   judge(judgeShared);
   advise(adviseOnPreset);
+  advise(adviseOnGpu);
   form.addEventListener("input", draw);
   onLive(() => {
     drawFree();

@@ -2,13 +2,29 @@
 
 import { byId, make, says, target } from "./dom.js";
 import {
-  automatic, checked, count, field, form, isCustom, mounts, newFolders, review, sessionNames,
+  automatic, checked, chosen, count, field, form, isCustom, mounts, newFolders, review, sessionNames,
   variables,
 } from "./form.js";
+
+import { ableTo, badge, byTerms, inForce, isSimulated, toQuanta } from "./gpus.js";
+import { live } from "./live.js";
+import { each } from "./totals.js";
 
 const DOTS = "••••••";
 const SHOWN_NAMES = 6;
 const reveal = byId("bai-reveal");
+
+/** What keeps the share of a GPU: all that it could turn out to be, when it is sent. */
+const gpuShare = () => {
+  const group = live().groups[chosen("resource_group")];
+  const asked = toQuanta(each().fgpu);
+  if (!group || !asked) return [];
+  const able = byTerms(ableTo(group.nodes, asked));
+  if (!able.length) return [["GPU", "None here can give exactly that."]];
+  return able.map(([device]) => (isSimulated(device)
+    ? [badge(), `${inForce(device)}. It is not there: the session gets no GPU.`]
+    : ["GPU", inForce(device)]));
+};
 
 const facts = {
   environment: () => {
@@ -55,7 +71,7 @@ const facts = {
           : "the least that the environment needs",
       ]);
     const many = field("sessions").value || "1";
-    return [...lines, ["", `× ${many} session${many === "1" ? "" : "s"}`]];
+    return [...lines, ["", `× ${many} session${many === "1" ? "" : "s"}`], ...gpuShare()];
   },
   group: () => {
     const one = checked("resource_group");

@@ -3,6 +3,7 @@
 
 import { byId, make, says, write } from "./dom.js";
 import { checked, chosen, count, field, isCustom, rules } from "./form.js";
+import { place, toFgpu, toQuanta } from "./gpus.js";
 import { bounds, isStale, live, onLive } from "./live.js";
 import { advise } from "./problems.js";
 
@@ -17,7 +18,7 @@ const inUnit = (key, value) => plain(key === "memory" ? value / GIB : value);
 const say = (key, value) => (key === "memory" ? `${inUnit(key, value)} GiB` : plain(value));
 
 /** What one session takes: cores, bytes, fGPU. */
-const each = () => {
+export const each = () => {
   const preset = rules.presets[chosen("preset")];
   if (preset && !isCustom()) {
     return { cpu: preset.cpu, memory: preset.memory, fgpu: Number(preset.fgpu) };
@@ -40,20 +41,33 @@ const overLimits = (one, many) => {
   }
   return "";
 };
-/** How many such sessions the chosen group has room for now. */
-const roomFor = (one) => {
+const fewer = (a, b) => a.cpu - b.cpu || a.memory - b.memory || (a.node < b.node ? -1 : 1);
+/** What is left of the devices when a request took its part of those that it gets. */
+const without = (devices, asked) => {
+  const taken = place(devices, asked);
+  return devices.map((one) => (taken.includes(one)
+    ? { ...one, free: toFgpu(toQuanta(one.free) - asked / taken.length) }
+    : one));
+};
+/** How many of so many such sessions the chosen group has room for: one by one, as the hub does. */
+const roomFor = (one, many) => {
   const group = live().groups[chosen("resource_group")];
-  const onNode = (node) => {
-    const gpu = one.fgpu
-      ? node.devices.reduce((sum, { free }) => sum + Math.floor(free / one.fgpu + 1e-9), 0)
-      : Infinity;
-    return Math.min(
-      one.cpu ? Math.floor(node.cpu / one.cpu) : Infinity,
-      one.memory ? Math.floor(node.memory / one.memory) : Infinity,
-      gpu,
-    );
-  };
-  return group ? group.nodes.reduce((sum, node) => sum + onNode(node), 0) : 0;
+  let nodes = group ? group.nodes : [];
+  const asked = toQuanta(one.fgpu);
+  for (let started = 0; started < many; started += 1) {
+    const [fullest] = nodes
+      .filter(({ cpu, memory, devices }) => cpu >= one.cpu && memory >= one.memory
+        && (!asked || place(devices, asked).length > 0))
+      .toSorted(fewer);
+    if (!fullest) return started;
+    nodes = nodes.map((node) => (node === fullest ? {
+      ...node,
+      cpu: node.cpu - one.cpu,
+      memory: node.memory - one.memory,
+      devices: asked ? without(node.devices, asked) : node.devices,
+    } : node));
+  }
+  return many;
 };
 
 const judge = () => {
@@ -64,7 +78,7 @@ const judge = () => {
   const told = { field: box, label: says(box.labels[0]) };
   const over = overLimits(one, many);
   if (over) return [{ ...told, reason: over, lasting: !isStale() }];
-  const room = roomFor(one);
+  const room = roomFor(one, many);
   if (room >= many) return [];
   const reason = `room for ${room} of this size now, not for ${many}`;
   return [{ ...told, reason, lasting: false }];
