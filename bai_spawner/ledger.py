@@ -19,89 +19,18 @@ from __future__ import annotations
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from bai_spawner.errors import Problem, Reason, Refused
-from bai_spawner.gpu.placement import DeviceFree, Terms, cut, largest, place
+from bai_spawner.gpu.placement import DeviceFree, place
 from bai_spawner.gpu.share import sm_percent
-from bai_spawner.labels import GpuCap, Key, SessionLabels, Share
-from bai_spawner.policy import LABELS, Amounts, Grant, NodeFree, Usage, compared, say
+from bai_spawner.holdings import Allocation, Capacity, Slot, Total
+from bai_spawner.labels import GpuCap, SessionLabels, Share
+from bai_spawner.policy import Amounts, Grant, NodeFree, Usage
+from bai_spawner.shortage import shortage
 
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A device that is handed out in parts: its quanta, on what terms, and in which groups.
-
-    ``groups`` are resource groups; ``None``: all of the node's.
-    """
-
-    total: int
-    terms: Terms = field(default_factory=Terms)
-    groups: frozenset[str] | None = None
-
-    def is_in(self, group: str | None) -> bool:
-        """Whether a resource group owns it; ``None`` asks for none in particular."""
-        return group is None or self.groups is None or group in self.groups
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """What a node may be asked for: cores and bytes after overcommit, and its devices."""
-
-    cpu: int
-    memory: int
-    devices: Mapping[str, Slot] = field(default_factory=dict)
-
-    def empty(self, group: str) -> tuple[DeviceFree, ...]:
-        """The devices of a group as if nobody held anything."""
-        return tuple(
-            DeviceFree(device, 0 if slot.terms.note else slot.total, slot.total, slot.terms)
-            for device, slot in self.devices.items()
-            if slot.is_in(group)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """What one session holds. ``shares`` are its parts of devices, ``gpu`` what each comes to."""
-
-    id: str
-    user: str
-    server: str
-    session: str
-    group: str
-    node: str
-    cpu: int
-    memory: int
-    shares: tuple[Share, ...] = ()
-    gpu: GpuCap | None = None
-
-    @property
-    def key(self) -> Key:
-        """Whose it is."""
-        return self.user, self.server
-
-    @property
-    def quanta(self) -> int:
-        """Quanta of all its devices."""
-        return sum(share.quanta for share in self.shares)
-
-
-@dataclass(slots=True)
-class _Total:
-    """What several allocations hold together."""
-
-    sessions: int = 0
-    cpu: int = 0
-    memory: int = 0
-    quanta: int = 0
-
-    def add(self, allocation: Allocation, sign: int) -> None:
-        self.sessions += sign
-        self.cpu += sign * allocation.cpu
-        self.memory += sign * allocation.memory
-        self.quanta += sign * allocation.quanta
+__all__ = ["Allocation", "Capacity", "Ledger", "Slot"]
 
 
 class Ledger:
@@ -118,11 +47,11 @@ class Ledger:
         self._held: dict[str, Allocation] = {}
         self._confirmed: set[str] = set()
         self._servers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        self._by_node: defaultdict[str, _Total] = defaultdict(_Total)
-        self._by_user: defaultdict[str, _Total] = defaultdict(_Total)
+        self._by_node: defaultdict[str, Total] = defaultdict(Total)
+        self._by_user: defaultdict[str, Total] = defaultdict(Total)
         self._by_device: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._names: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._others = _Total()
+        self._others = Total()
         self._others_by_device: Counter[str] = Counter()
 
     @property
@@ -196,6 +125,11 @@ class Ledger:
             per_gpu=self._per_gpu,
         )
 
+    def _empty(self, node: str, group: str) -> NodeFree:
+        """What a node could be asked for if nobody held anything."""
+        there = self._capacity[node]
+        return NodeFree(node, there.cpu, there.memory, there.empty(group), self._per_gpu)
+
     def _left(self, node: str, device: str, slot: Slot) -> int:
         if slot.terms.note:
             return 0
@@ -224,8 +158,8 @@ class Ledger:
         free = tuple(self._free(node, grant.group, devices=wanted) for node in nodes)
         fitting = [(node, way) for node in free if (way := _way(node, grant)) is not None]
         if not fitting:
-            capacity = [self._capacity[node.node] for node in free]
-            raise Refused(tuple(_shortage(free, capacity, grant)))
+            empty = [self._empty(node.node, grant.group) for node in free]
+            raise Refused(tuple(shortage(free, empty, grant)))
         # Best fit: the node with the least room left keeps the large gaps whole.
         node, devices = min(fitting, key=lambda way: (way[0].cpu, way[0].memory, way[0].node))
         shares, cap = _shares(devices, grant)
@@ -306,7 +240,7 @@ class Ledger:
 
     def note_others(self, sessions: Iterable[SessionLabels]) -> None:
         """Note what other hubs' sessions hold of the same engine, in place of the last note."""
-        self._others, self._others_by_device = _Total(), Counter()
+        self._others, self._others_by_device = Total(), Counter()
         for session in sessions:
             self._others.cpu += session.cpu
             self._others.memory += session.memory
@@ -374,83 +308,3 @@ def _shares(
         enforcement=terms.enforcement,
     )
     return tuple(Share(device.device, part, grant.per_gpu) for device in devices), cap
-
-
-def _shortage(
-    free: tuple[NodeFree, ...], capacity: list[Capacity], grant: Grant
-) -> Iterator[Problem]:
-    """Why no node fits, in words, for each resource that is short on every node."""
-    where = f"resource group {grant.group!r}"
-    amounts = grant.amounts
-    short = False
-    for key, asked, most, ever in (
-        ("cpu", amounts.cpu, [n.cpu for n in free], [c.cpu for c in capacity]),
-        ("memory", amounts.memory, [n.memory for n in free], [c.memory for c in capacity]),
-    ):
-        best, limit = max(most, default=0), max(ever, default=0)
-        if asked <= best:
-            continue
-        short = True
-        told, bound = compared(key, asked, limit if asked > limit else best)
-        if asked > limit:
-            words = f"{told} asked > {bound} that one node of {where} has; ask for less"
-        else:
-            words = f"{told} asked > {bound} free on one node of {where} now; {_LATER}"
-        yield _short(grant, key, words)
-    if not any(node.places(amounts.quanta) for node in free):
-        short = True
-        yield _short(grant, "fgpu", _no_gpu(free, capacity, grant))
-    if not short:
-        told = f"no single node of {where} has all of it free now; ask for less, or try later"
-        yield _short(grant, "cpu", told)
-
-
-_LATER = "ask for less, or try again when a session has ended"
-
-
-def _no_gpu(free: tuple[NodeFree, ...], capacity: list[Capacity], grant: Grant) -> str:
-    """Why no GPU can be given, in words: from what will never do to what is only taken now."""
-    where, asked = f"resource group {grant.group!r}", grant.amounts.quanta
-
-    def fgpu(quanta: int) -> str:
-        return say("fgpu", quanta * grant.quantum)
-
-    ever = [node.empty(grant.group) for node in capacity]
-    devices = [device for node in ever for device in node]
-    if not devices:
-        return f"{fgpu(asked)} asked, but {where} has no GPU"
-    notes = dict.fromkeys(device.terms.note for device in devices)
-    if all(notes):
-        return f"{fgpu(asked)} asked, but no GPU of {where} is handed out: {'; '.join(notes)}"
-    limit = max(largest(node, grant.per_gpu) for node in ever)
-    if asked > limit:
-        return (
-            f"{fgpu(asked)} asked > {fgpu(limit)} that {where} can give one session; ask for less"
-        )
-    if not any(place(node, asked, grant.per_gpu) for node in ever):
-        return f"{fgpu(asked)} asked, which {where} cannot give exactly: {_inexact(ever, grant)}"
-    best = max((node.quanta for node in free), default=0)
-    if asked <= best:  # a smaller part than any that is free: its size is another
-        return f"{fgpu(asked)} asked, and no part of exactly that is free in {where} now; {_LATER}"
-    return f"{fgpu(asked)} asked > {fgpu(best)} free for one session in {where} now; {_LATER}"
-
-
-def _inexact(ever: list[tuple[DeviceFree, ...]], grant: Grant) -> str:
-    """Why an amount cannot be given exactly, though more could."""
-    count, part = cut(grant.amounts.quanta, grant.per_gpu)
-
-    def fgpu(quanta: int) -> str:
-        return say("fgpu", quanta * grant.quantum)
-
-    if count != 1:
-        if not count:
-            return "it cannot be cut into equal shares"
-        return f"it would be {count} equal shares of {fgpu(part)}, each on a GPU of one kind"
-    sizes = sorted({d.terms.size for node in ever for d in node if d.terms.size})
-    return f"its GPUs are divided into parts of {' or '.join(map(fgpu, sizes))} fGPU"
-
-
-def _short(grant: Grant, key: str, told: str) -> Problem:
-    if grant.preset:
-        return Problem("preset", f"{LABELS[key]}: {told}", Reason.CAPACITY)
-    return Problem(f"resources.{key}", told, Reason.CAPACITY)

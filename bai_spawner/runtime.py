@@ -23,6 +23,7 @@ from traitlets.config import LoggingConfigurable
 from bai_spawner import bulletin, policy
 from bai_spawner.catalog import Catalog, Policy, load_catalog
 from bai_spawner.engine import Engine
+from bai_spawner.entries import granted, labelled
 from bai_spawner.errors import EngineError, Problem, Problems, Reason, Refused
 from bai_spawner.folders import Folder, FolderMount, FolderStore
 from bai_spawner.gpu.device import DeviceUse
@@ -358,7 +359,7 @@ class BaiRuntime(LoggingConfigurable):
             if session is None:
                 self.log.warning("Container %s has labels of no known schema", state.name)
                 continue
-            found.append((_labelled(session), state.created))
+            found.append((labelled(session), state.created))
             if state.status == "created":
                 unstarted.add(session.allocation)
             if state.holds:
@@ -465,7 +466,9 @@ class BaiRuntime(LoggingConfigurable):
     async def _record(self, launches: Sequence[Launch], ledger: Ledger) -> None:
         """Enter admitted sessions in the records; without that they give back their shares."""
         try:
-            await self.history.begin(*(_facts(launch, self.hub_id) for launch in launches))
+            await self.history.begin(
+                *(granted(self.hub_id, it.grant, it.allocation, it.mounts) for it in launches)
+            )
         except BaseException as error:
             for launch in launches:
                 ledger.release(launch.allocation.id)
@@ -567,52 +570,3 @@ class BaiRuntime(LoggingConfigurable):
         if self.trait_has_value("ledger"):
             free = self._availability(self.ledger)
             self.history.publish(bulletin.AVAILABILITY, bulletin.availability(free))
-
-
-def _facts(launch: Launch, hub: str) -> Facts:
-    """What is recorded of a launch: no variable, and no value of one."""
-    grant, allocation = launch.grant, launch.allocation
-    return Facts(
-        id=allocation.id,
-        hub=hub,
-        user=allocation.user,
-        server=allocation.server,
-        name=allocation.session,
-        environment=grant.environment,
-        version=grant.version,
-        group=grant.group,
-        node=allocation.node,
-        policy=grant.policy,
-        cpu=allocation.cpu,
-        memory=allocation.memory,
-        shm=grant.amounts.shm,
-        quanta=allocation.quanta,
-        per_gpu=grant.per_gpu,
-        gpu=allocation.gpu,
-        devices=tuple(share.device for share in allocation.shares),
-        folders=tuple(mount.label for mount in launch.mounts),
-    )
-
-
-def _labelled(session: SessionLabels) -> Facts:
-    """What a container says of its session: all that is left when the records are lost."""
-    return Facts(
-        id=session.allocation,
-        hub=session.hub,
-        user=session.user,
-        server=session.server,
-        name=session.session,
-        environment=session.environment,
-        version=session.version,
-        group=session.group,
-        node=session.node,
-        policy=session.policy,
-        cpu=session.cpu,
-        memory=session.memory,
-        shm=session.shm,
-        quanta=sum(share.quanta for share in session.shares),
-        per_gpu=session.shares[0].per_gpu if session.shares else 0,
-        gpu=session.gpu,
-        devices=tuple(share.device for share in session.shares),
-        folders=session.folders,
-    )

@@ -22,6 +22,7 @@ from tests.deployment import USER_PASSWORD, Deployment  # noqa: E402
 
 USER = "ada"
 DOCS = REPO / "docs" / "images"
+SIMULATED = REPO / "docs" / "examples" / "simulated-gpus.yaml"
 WIDE, NARROW, HEIGHT = 1000, 375, 760
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
@@ -62,10 +63,28 @@ def login(page: Page, hub: Deployment) -> None:
     page.wait_for_url("**/hub/home")
 
 
-def fill_the_form(page: Page, camera: Camera) -> None:
-    """The four pages and their dialogs; ends on the review."""
+def start(page: Page) -> None:
+    """Open the launch form."""
     page.get_by_role("link", name="START").click()
     page.locator("#spawn_form[data-bai-ready]").wait_for()
+
+
+def ask_for_gpus(page: Page, camera: Camera) -> None:
+    """The resources and the review of a deployment with GPUs, which are simulated."""
+    start(page)
+    page.get_by_label("Session name").fill("training")
+    go(page, "Resources")
+    page.get_by_role("radio", name="Whole GPUs").check()
+    page.get_by_role("radio", name="A GPU", exact=True).check()
+    page.locator(".bai-nodes summary").first.click()
+    camera.take("wizard-gpus")
+    go(page, "Review")
+    camera.take("wizard-gpus-review")
+
+
+def fill_the_form(page: Page, camera: Camera) -> None:
+    """The four pages and their dialogs; ends on the review."""
+    start(page)
     page.get_by_label("Session name").fill("thesis")
     camera.take("wizard-environment")
     page.get_by_role("button", name="CONFIG Environment variables").click()
@@ -134,10 +153,11 @@ def launch_and_work(page: Page, camera: Camera, hub: Deployment) -> None:
 
 
 @contextmanager
-def a_hub() -> Iterator[Deployment]:
+def a_hub(catalog: Path = REPO / "catalog.yaml") -> Iterator[Deployment]:
     """A hub of its own, with an engine that can be slowed down for a picture."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Deployment(Path(folder) / "hub", config=REPO / "tests/hub/config.py")
+        config = REPO / "tests/hub/config.py"
+        made = Deployment(Path(folder) / "hub", catalog=catalog, config=config)
         try:
             made.start()
             yield made
@@ -147,18 +167,27 @@ def a_hub() -> Iterator[Deployment]:
 
 def visit(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
     """All pictures of one look."""
-    with a_hub() as hub:
-        context = browser.new_context(
-            viewport={"width": width, "height": HEIGHT},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+    with a_hub() as hub, a_page(browser, scheme, width) as page:
         camera = Camera(page, folder)
         login(page, hub)
         fill_the_form(page, camera)
         launch_and_work(page, camera, hub)
-        context.close()
+    with a_hub(SIMULATED) as hub, a_page(browser, scheme, width) as page:
+        login(page, hub)
+        ask_for_gpus(page, Camera(page, folder))
+
+
+@contextmanager
+def a_page(browser: Browser, scheme: str, width: int) -> Iterator[Page]:
+    """A page of a browser that nobody used before."""
+    context = browser.new_context(
+        viewport={"width": width, "height": HEIGHT},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    yield page
+    context.close()
 
 
 def main() -> None:

@@ -25,14 +25,16 @@ LIMITS = "/etc/bai-mps"
 
 def run(said: Arguments) -> int:
     """Print it."""
-    devices = Fleet(said.catalog, Nvml()).survey("").inventory.devices
-    for line in script(said, devices):
+    fleet = Fleet(said.catalog, Nvml())
+    devices = fleet.survey("").inventory.devices
+    summary = fleet.strategies[said.strategy].summary
+    for line in script(said, devices, summary):
         print(line)  # noqa: T201 - a terminal is who asks
     return 0
 
 
-def script(said: Arguments, devices: tuple[Device, ...]) -> Iterator[str]:
-    """The script, line by line, for the GPUs of this host.
+def script(said: Arguments, devices: tuple[Device, ...], summary: str) -> Iterator[str]:
+    """The script, line by line, for the GPUs of this host; ``summary`` is the strategy's.
 
     Raises:
         WrongArgument: a share was given that is none.
@@ -46,6 +48,7 @@ def script(said: Arguments, devices: tuple[Device, ...]) -> Iterator[str]:
         "timeslice": _shared_by_turns,
     }[said.strategy]
     yield f"# What {said.strategy} needs on this host. Nothing of it was done."
+    yield f"# {summary}"
     if not gpus:
         there = "None but MIG devices" if devices else "No GPU"
         yield f"# {there} was found here: where <uuid> stands, put what `nvidia-smi -L` tells."

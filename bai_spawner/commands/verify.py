@@ -11,8 +11,11 @@ import datetime as dt
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
+import bai_spawner
 from bai_spawner.catalog import Catalog
 from bai_spawner.commands.arguments import Arguments, WrongArgument, fgpu
 from bai_spawner.container import ContainerSpec, Placing, build_spec
@@ -21,7 +24,7 @@ from bai_spawner.errors import BaiError
 from bai_spawner.gpu.device import Device
 from bai_spawner.gpu.fleet import Fleet, Offered, Survey
 from bai_spawner.gpu.inventory import Nvml
-from bai_spawner.gpu.isolation import Attachment, Injection, Started
+from bai_spawner.gpu.isolation import Attachment, Bind, Injection, Started
 from bai_spawner.gpu.share import sm_percent
 from bai_spawner.gpu.verify.checks import Expected, Whole, measure_whole, passed, verify
 from bai_spawner.gpu.verify.readings import Output
@@ -32,8 +35,10 @@ from bai_spawner.ledger import Allocation
 from bai_spawner.policy import Amounts, Grant
 from bai_spawner.units import GIB
 
-PYTHON = "/opt/bai/bin/python"
-"""The Python of a session image that has this package."""
+PYTHON = "python3"
+PACKAGE = Path(bai_spawner.__file__).parent
+SEEN = "/opt/bai-verify"
+"""Where a session finds this package for its probes: no image need have it."""
 MEMORY = 4 * GIB
 
 
@@ -177,6 +182,10 @@ class _Stage:
             self._held.shares, self._held.gpu,
         )  # fmt: skip
         told = {name: value for name, value in launch.items() if value is not None}
+        told["PYTHONPATH"] = SEEN
+        probes = Bind(PACKAGE, f"{SEEN}/{PACKAGE.name}")
+        binds = (*gpus.injection.binds, probes)
+        gpus = replace(gpus, injection=replace(gpus.injection, binds=binds))
         placing = Placing(hub="gpu-verify", network="none")
         wait = ("sleep", "3600")
         return build_spec(grant, held, (), placing, gpus=gpus, environment=told, command=wait)

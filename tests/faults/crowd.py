@@ -14,14 +14,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bai_spawner.container import ContainerSpec, Placing, build_spec
 from bai_spawner.errors import BaiError, Refused
-from bai_spawner.folders import FolderMount
 from bai_spawner.ledger import Ledger
-from bai_spawner.lifecycle import Start
 from bai_spawner.policy import Subject
 from bai_spawner.runtime import BaiRuntime, Launch
-from tests.images import PORT
+from tests.faults.launching import start
 
 REQUESTS = 200
 
@@ -29,29 +26,6 @@ REQUESTS = 200
 async def admit(runtime: BaiRuntime, user: str, fgpu: int) -> Launch:
     body = {"resources": {"cpu": 1, "memory": "512MiB", "fgpu": fgpu}}
     return await runtime.admit(Subject(user), "one", body=body, session="")
-
-
-async def start(runtime: BaiRuntime, network: str, launch: Launch) -> None:
-    """Make the session, as the spawner does."""
-
-    def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
-        gpus = runtime.gpus.attachment(launch.allocation)
-        placing = Placing(hub=runtime.hub_id, network=network, stop_timeout=0)
-        return build_spec(
-            launch.grant, launch.allocation, mounts, placing, gpus=gpus, environment={}
-        )
-
-    asked = Start(
-        key=launch.key,
-        allocation=launch.allocation.id,
-        mounts=launch.mounts,
-        make_folders=False,
-        make_spec=spec,
-        port=PORT,
-        path="/api",
-        seconds=120,
-    )
-    await runtime.lifecycle.start(asked, lambda _: None)
 
 
 async def crowd(runtime: BaiRuntime, network: str) -> dict[str, Any]:
@@ -67,7 +41,7 @@ async def crowd(runtime: BaiRuntime, network: str) -> dict[str, Any]:
             reasons.add(str(refused).partition(" in resource group")[0])
             return
         try:
-            await start(runtime, network, launch)
+            await start(runtime, network, launch, seconds=120)
             results["started"] += 1
         except BaiError as error:
             results["failed"] += 1
@@ -97,7 +71,7 @@ async def memcap(runtime: BaiRuntime, network: str) -> dict[str, Any]:
     launch = await admit(runtime, "ada", 2)
     found: dict[str, Any] = {"started": True}
     try:
-        await start(runtime, network, launch)
+        await start(runtime, network, launch, seconds=120)
     except BaiError as error:
         found = {"started": False, "why": str(error)}
     else:

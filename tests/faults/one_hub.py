@@ -12,40 +12,19 @@ import json
 import sys
 from typing import Any
 
-from bai_spawner.container import ContainerSpec, Placing, build_spec
-from bai_spawner.errors import BaiError, Refused
-from bai_spawner.folders import FolderMount
-from bai_spawner.lifecycle import Start
+from bai_spawner.errors import BaiError
 from bai_spawner.policy import Subject
 from bai_spawner.runtime import BaiRuntime
-from tests.images import PORT
+from tests.faults.launching import start
 
 USER = "ada"
 
 
-async def start(runtime: BaiRuntime, network: str, server: str) -> dict[str, Any]:
-    """Ask for a session, as the spawner does."""
+async def begin(runtime: BaiRuntime, network: str, server: str) -> dict[str, Any]:
+    """Ask for a session."""
     try:
         launch = await runtime.admit(Subject(USER), server, body={}, session="")
-    except Refused as refused:
-        return {"started": False, "why": str(refused)}
-
-    def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
-        placing = Placing(hub=runtime.hub_id, network=network, stop_timeout=0)
-        return build_spec(launch.grant, launch.allocation, mounts, placing, environment={})
-
-    asked = Start(
-        key=launch.key,
-        allocation=launch.allocation.id,
-        mounts=launch.mounts,
-        make_folders=False,
-        make_spec=spec,
-        port=PORT,
-        path="/api",
-        seconds=30,
-    )
-    try:
-        await runtime.lifecycle.start(asked, lambda _: None)
+        await start(runtime, network, launch)
     except BaiError as error:
         return {"started": False, "why": str(error)}
     return {"started": True}
@@ -71,7 +50,7 @@ async def main(state: str, catalog: str, hub_id: str, network: str) -> None:
             break
         order = json.loads(line)
         if order["do"] == "start":
-            answer = await start(runtime, network, order["server"])
+            answer = await begin(runtime, network, order["server"])
         elif order["do"] == "end":
             answer = await end(runtime, order["server"])
     runtime.lifecycle.close()

@@ -244,7 +244,7 @@ def test_a_share_is_told_as_a_part_in_memory_and_in_percent() -> None:
 def test_devices_of_mig_do_not_hide_that_a_gpu_is_there() -> None:
     """A GPU that MIG divides is seen as its parts alone; it is there all the same."""
     part = Device("MIG-a", 0, "H100", 9984 * MIB, Kind.MIG, parent="GPU-mmmm", profile="1g.10gb")
-    lines = list(setup.script(Arguments(small_catalog(), strategy="mig"), (part,)))
+    lines = list(setup.script(Arguments(small_catalog(), strategy="mig"), (part,), ""))
     assert not any("No GPU was found here" in line for line in lines)
 
 

@@ -13,13 +13,13 @@ PACKAGE = Path(__file__).parents[2] / "bai_spawner"
 BASE = {"errors", "units", "names", "enforcement", "labels"}
 CATALOG = BASE | {"catalog"}
 POLICY = CATALOG | {"gpu", "options", "policy"}
-LEDGER = POLICY | {"ledger"}
+LEDGER = POLICY | {"holdings", "shortage", "ledger"}
 CONTAINER = LEDGER | {"folders", "container"}
 RECORDS = BASE | {"reasons", "records"}
 RECONCILE = CONTAINER | {"engine", "gpus", "reasons", "reconcile"}
 LIFECYCLE = RECONCILE | RECORDS | {"history", "steps", "lifecycle"}
 KEEPER = LIFECYCLE | {"statistics", "meter", "keeper"}
-RUNTIME = KEEPER | {"bulletin", "metrics", "form", "runtime"}
+RUNTIME = KEEPER | {"bulletin", "entries", "metrics", "form", "runtime"}
 
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     # a module, what it may import of ours, and what of others beside the standard library
@@ -29,13 +29,16 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "options": (CATALOG, set()),
     "gpu": (CATALOG, {"pynvml"}),
     "policy": (CATALOG | {"gpu", "options"}, set()),
-    "ledger": (POLICY, set()),
+    "holdings": (CATALOG | {"gpu"}, set()),
+    "shortage": (POLICY, set()),
+    "ledger": (LEDGER, set()),
     "folders": (POLICY, set()),
     "container": (LEDGER | {"folders"}, set()),
     "engine": ({"container", "labels", "errors"}, {"docker", "requests", "urllib3"}),
     "reasons": (BASE, set()),
     "records": (RECORDS, {"sqlalchemy", "alembic"}),
     "history": (RECORDS, set()),
+    "entries": (LEDGER | RECORDS | {"folders"}, set()),
     "gpus": (CONTAINER | {"engine"}, set()),
     "reconcile": (RECONCILE, set()),
     "form": (POLICY, {"jinja2", "markupsafe"}),

@@ -17,15 +17,15 @@ from bai_spawner.catalog import MIG_PROFILE
 from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.gpu.device import Device, Kind
 from bai_spawner.gpu.isolation.divided import EXCLUSIVE
-from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Injection, Started, Unfit, Units
-from bai_spawner.labels import GpuCap
+from bai_spawner.gpu.isolation.passive import Passive
+from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Unfit, Units
 from bai_spawner.units import MIB
 
 INSTANCE = re.compile(r"[0-9]+c\.", re.ASCII)
 """What a profile begins with of which a GPU instance may hold several, as in ``1c.2g.20gb``."""
 
 
-class Mig:
+class Mig(Passive):
     """A MIG device for each session.
 
     Args:
@@ -69,16 +69,3 @@ class Mig:
             return 0
         quanta, rest = divmod(int(match[1]) * self._units.per_gpu, device.slices)
         return 0 if rest else quanta
-
-    def inject(self, devices: tuple[str, ...], cap: GpuCap) -> Injection:
-        """Nothing: the device is the limit."""
-        del devices, cap
-        return Injection()
-
-    def mismatch(self, session: Started) -> str:
-        """The hardware does it; that the session has this device alone is seen elsewhere."""
-        del session
-        return ""
-
-    def release(self, session: Started) -> None:
-        """Nothing of it is shared."""

@@ -8,11 +8,11 @@ from bai_spawner.catalog import Simulated as Declared
 from bai_spawner.enforcement import Enforcement
 from bai_spawner.gpu.device import Device, Inventory, Kind
 from bai_spawner.gpu.isolation.divided import divided
-from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Injection, Started, Unfit, Units
-from bai_spawner.labels import GpuCap
+from bai_spawner.gpu.isolation.passive import Passive
+from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Unfit, Units
 
 
-class Simulated:
+class Simulated(Passive):
     """Gives a session no device, whatever it holds."""
 
     name = "simulated"
@@ -29,19 +29,6 @@ class Simulated:
         if device.kind is not Kind.SIMULATED:
             return Unfit("it is a real one")
         return divided(device, self._units)
-
-    def inject(self, devices: tuple[str, ...], cap: GpuCap) -> Injection:
-        """Nothing."""
-        del devices, cap
-        return Injection()
-
-    def mismatch(self, session: Started) -> str:
-        """Nothing is promised."""
-        del session
-        return ""
-
-    def release(self, session: Started) -> None:
-        """Nothing is there."""
 
 
 def inventory(declared: Sequence[Declared]) -> Inventory:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.gpu.device import Device
 from bai_spawner.gpu.isolation.divided import EXCLUSIVE, divided
-from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Injection, Started, Unfit, Units
-from bai_spawner.labels import GpuCap
+from bai_spawner.gpu.isolation.passive import Passive
+from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Unfit, Units
 
 
-class Timeslice:
+class Timeslice(Passive):
     """Accounting alone."""
 
     name = "timeslice"
@@ -30,16 +30,3 @@ class Timeslice:
         if device.exclusive:
             return Unfit(f"{EXCLUSIVE}, or choose isolation mps-v2")
         return divided(device, self._units)
-
-    def inject(self, devices: tuple[str, ...], cap: GpuCap) -> Injection:
-        """Nothing."""
-        del devices, cap
-        return Injection()
-
-    def mismatch(self, session: Started) -> str:
-        """Nothing is promised that could be missed."""
-        del session
-        return ""
-
-    def release(self, session: Started) -> None:
-        """Contexts end with their processes."""

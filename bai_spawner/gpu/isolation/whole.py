@@ -8,13 +8,13 @@ from __future__ import annotations
 from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.gpu.device import Device
 from bai_spawner.gpu.isolation.divided import EXCLUSIVE, divided
-from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Injection, Started, Unfit, Units
+from bai_spawner.gpu.isolation.passive import Passive
+from bai_spawner.gpu.isolation.strategy import NEVER, Fit, Unfit, Units
 from bai_spawner.gpu.placement import MOST_DEVICES
-from bai_spawner.labels import GpuCap
 from bai_spawner.units import MIB
 
 
-class Whole:
+class Whole(Passive):
     """No sharing."""
 
     name = "whole"
@@ -34,16 +34,3 @@ class Whole:
             return Unfit(EXCLUSIVE)
         quanta = self._units.per_gpu
         return Fit(quanta, device.memory // MIB, quanta, size=quanta, together=MOST_DEVICES)
-
-    def inject(self, devices: tuple[str, ...], cap: GpuCap) -> Injection:
-        """Nothing: there is nobody to be kept from anything."""
-        del devices, cap
-        return Injection()
-
-    def mismatch(self, session: Started) -> str:
-        """That the session has its devices alone is in the books."""
-        del session
-        return ""
-
-    def release(self, session: Started) -> None:
-        """Nobody else is there."""
