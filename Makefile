@@ -7,7 +7,7 @@ ready = @command -v $(PYTHON) >/dev/null || { \
 	"error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + ": set PYTHON=/path/to/python3")' \
 	&& $(PYTHON) scripts/packages.py
 
-.PHONY: help up down images test test-unit lint bench soak pictures clean
+.PHONY: help up down images test test-unit test-gpu lint bench soak pictures clean
 
 help:
 	@echo 'make up         run the hub (BAI_PORT, BAI_STATE, BAI_CATALOG); Ctrl-C leaves sessions running'
@@ -15,6 +15,7 @@ help:
 	@echo 'make images     build the session images that are out of date'
 	@echo 'make test       all tests, against a real engine and a real browser'
 	@echo 'make test-unit  the tests that need neither'
+	@echo 'make test-gpu   whether caps hold: on a host with an idle NVIDIA GPU and MPS'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      measurements'
 	@echo 'make soak       kill a hub under load at random moments, fifty times (ARGS="--rounds 20 --seed 8")'
@@ -46,6 +47,10 @@ lint:
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
 	@$(VENV)/mypy
+
+test-gpu:
+	$(ready) hub test
+	@$(VENV)/python -m pytest tests/gpu $(ARGS)
 
 bench:
 	$(ready) hub test

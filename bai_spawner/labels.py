@@ -49,12 +49,14 @@ class GpuCap:
     """What a session gets of each of its devices, and what keeps it to that.
 
     ``memory`` is in MiB, ``sm`` a percentage of the device's streaming multiprocessors.
+    ``verified`` is on which hardware that was seen to hold: ``driver, date``, or ``never``.
     """
 
     isolation: str
     memory: int
     sm: int
     enforcement: Enforcement
+    verified: str = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def _cap(labels: Mapping[str, str]) -> GpuCap:
         memory=_amount(labels[f"{_CAP}memory"]),
         sm=_amount(labels[f"{_CAP}sm"]),
         enforcement=Enforcement.parse(labels[f"{_CAP}enforcement"]),
+        verified=labels[f"{_CAP}verified"],
     )
 
 

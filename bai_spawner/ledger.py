@@ -306,5 +306,6 @@ def _shares(
         memory=terms.memory(part),
         sm=sm_percent(part, grant.per_gpu),
         enforcement=terms.enforcement,
+        verified=terms.verified,
     )
     return tuple(Share(device.device, part, grant.per_gpu) for device in devices), cap

@@ -212,6 +212,7 @@ def test_a_share_reaches_the_container_as_its_device_its_variables_and_its_label
             40,
         )
         assert str(session.gpu.enforcement) == "memory: none, compute: none, faults: contexts"
+        assert session.gpu.verified == "never"
         env = host.environ("one")
         assert env["NVIDIA_VISIBLE_DEVICES"] == "GPU-aaaa"
         assert env["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bai_spawner import labels
+from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.errors import LabelError
-from bai_spawner.labels import SessionLabels, Share
+from bai_spawner.labels import GpuCap, SessionLabels, Share
 
 shares = st.builds(Share, st.text(), st.integers(1, 10**6), st.integers(1, 10**6))
+enforcements = st.builds(
+    Enforcement, st.sampled_from(Level), st.sampled_from(Level), st.sampled_from(Faults)
+)
+caps = st.builds(GpuCap, st.text(), st.integers(0, 2**40), st.integers(0, 100), enforcements)
 sessions = st.builds(
     SessionLabels,
     cpu=st.integers(1, 2**16),
@@ -18,7 +25,9 @@ sessions = st.builds(
     shm=st.integers(0, 2**63),
     shares=st.lists(shares, max_size=3).map(tuple),
     folders=st.lists(st.text(), max_size=3).map(tuple),
+    gpu=st.none() | caps,
 )
+CAP = GpuCap("memcap", 16179, 20, Enforcement(Level.SESSION, Level.NONE, Faults.CONTEXTS))
 
 
 @pytest.fixture
@@ -51,6 +60,36 @@ def test_labels_read_back_as_they_were_written(written: SessionLabels) -> None:
 
 def test_every_label_is_under_our_prefix(session: SessionLabels) -> None:
     assert all(key.startswith("bai.") for key in labels.encode(session))
+
+
+def test_what_was_written_before_gpus_had_a_strategy_is_still_read(session: SessionLabels) -> None:
+    """Sessions outlive an upgrade of the hub."""
+    encoded = labels.encode(session) | {"bai.schema": "1"}
+    assert labels.decode(encoded) == session
+    assert labels.decode(encoded).gpu is None
+
+
+def test_what_a_share_comes_to_stands_in_labels_of_its_own(session: SessionLabels) -> None:
+    encoded = labels.encode(replace(session, gpu=CAP))
+    assert {key: value for key, value in encoded.items() if key.startswith("bai.gpu.")} == {
+        "bai.gpu.isolation": "memcap",
+        "bai.gpu.memory": "16179",
+        "bai.gpu.sm": "20",
+        "bai.gpu.enforcement": "memory: session, compute: none, faults: contexts",
+        "bai.gpu.verified": "never",
+    }
+    for key in ("memory", "sm", "enforcement", "verified"):
+        with pytest.raises(LabelError):
+            labels.decode({k: v for k, v in encoded.items() if k != f"bai.gpu.{key}"})
+
+
+@pytest.mark.parametrize(
+    ("quanta", "of", "now", "counts"), [(2, 5, 5, 2), (2, 5, 4, 2), (1, 5, 4, 1), (1, 4, 8, 2)]
+)
+def test_a_share_counts_in_other_units_rounded_up(
+    quanta: int, of: int, now: int, counts: int
+) -> None:
+    assert Share("GPU-1", quanta, of).of(now) == Share("GPU-1", counts, now)
 
 
 def test_labels_of_others_do_not_disturb(session: SessionLabels) -> None:
