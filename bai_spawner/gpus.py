@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import Logger
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bai_spawner.catalog import Catalog
 from bai_spawner.engine import ContainerState
@@ -57,7 +57,9 @@ class Gpus:
         self._fleet = Fleet(catalog, self._nvml)
         self._simulated = bool(catalog.gpu.simulated)
         self._log = log
-        self._threads = _Threads()
+        # what looks at the host may hang with its driver: ends of sessions must not wait for it
+        self._threads, self._lookers = _Threads(), _Threads()
+        self._looking: dict[str, Future[Any]] = {}
         self._told: dict[str, str] = {}
         self._problem: str | None = None
         self.survey = Survey()
@@ -66,6 +68,7 @@ class Gpus:
     def close(self) -> None:
         """Let the threads end."""
         self._threads.close()
+        self._lookers.close()
 
     # ---- what there is ----------------------------------------------------------
 
@@ -76,9 +79,9 @@ class Gpus:
             cgroup: version of the engine's control groups.
         """
         try:
-            self.survey = await self._off(lambda: self._fleet.survey(cgroup))
+            self.survey = await self._once("look", lambda: self._fleet.survey(cgroup))
         except TimeoutError:
-            self.survey = Survey(Inventory(problem=_SILENT))
+            self.survey = _silent(self.survey)
         self._tell()
         return {
             offer.device.uuid: Slot(offer.total, offer.terms, offer.groups)
@@ -121,7 +124,7 @@ class Gpus:
         """
         session = state.session()
         if session is None:
-            return
+            raise StartFailed("its labels cannot be read, so nobody knows what it should have")
         started = self._started(state, session)
         expected = started.devices if started else ()
         visible = ",".join(expected) or VOID
@@ -171,7 +174,7 @@ class Gpus:
         if self._simulated or not self.survey.offers:
             return GpuUses()
         try:
-            return await self._off(lambda: self._uses(running))
+            return await self._once("uses", lambda: self._uses(running))
         except TimeoutError:
             return GpuUses()
 
@@ -204,6 +207,18 @@ class Gpus:
                     continue
                 if limit is not None:
                     memory[container][uuid] = limit.used
+
+    async def _once(self, what: str, work: Callable[[], T]) -> T:
+        """The same on other threads, and not while the last one of its kind still hangs.
+
+        Raises:
+            TimeoutError: it does not answer.
+        """
+        last = self._looking.get(what)
+        if last is not None and not last.done():
+            raise TimeoutError
+        self._looking[what] = doing = self._lookers.submit(work)
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(doing)), ANSWER_SECONDS)
 
     async def _off(self, work: Callable[[], T]) -> T:
         """Off the loop, and not for ever."""
@@ -245,6 +260,12 @@ class _Threads:
     def _run(self) -> None:
         while work := self._work.get():
             work()
+
+
+def _silent(last: Survey) -> Survey:
+    """What was there, of which nothing is handed out until it answers again."""
+    offers = tuple(replace(o, terms=replace(o.terms, note=_SILENT)) for o in last.offers)
+    return Survey(Inventory(problem=_SILENT), offers)
 
 
 def _said(offer: Offered) -> str:

@@ -20,9 +20,8 @@ from bai_spawner.errors import LabelError
 PREFIX = "bai."
 HUB = f"{PREFIX}hub"
 SCHEMA = f"{PREFIX}schema"
-SCHEMA_VERSION = "2"
-READABLE = frozenset({"1", SCHEMA_VERSION})
-"""Sessions outlive an upgrade of the hub. Version 1 did not say what enforces a share."""
+SCHEMA_VERSION = "1"
+"""Another one only when a hub of the version before would count a session wrongly."""
 
 Key = tuple[str, str]
 """A user and one of the user's servers: what a container is named after."""
@@ -57,6 +56,11 @@ class GpuCap:
     sm: int
     enforcement: Enforcement
     verified: str = "never"
+
+
+def isolation(cap: GpuCap | None) -> str:
+    """The strategy that a share is held under; empty where nothing says which."""
+    return cap.isolation if cap else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def encode(labels: SessionLabels) -> dict[str, str]:
         elif item.name == "folders":
             value = json.dumps(value)
         encoded[PREFIX + item.name] = str(value)
-    if labels.gpu:
+    if labels.gpu and labels.shares:
         encoded |= {
             _CAP + item.name: str(getattr(labels.gpu, item.name)) for item in fields(GpuCap)
         }
@@ -119,8 +123,8 @@ def decode(labels: Mapping[str, str]) -> SessionLabels:
         LabelError: when a label is missing, of another schema, or not of its type.
     """
     version = labels.get(SCHEMA)
-    if version not in READABLE:
-        raise LabelError(f"{SCHEMA} is {version!r}; this version reads {sorted(READABLE)}")
+    if version != SCHEMA_VERSION:
+        raise LabelError(f"{SCHEMA} is {version!r}; this version reads {SCHEMA_VERSION!r}")
     try:
         values: dict[str, object] = {
             item.name: labels[PREFIX + item.name] for item in _plain(SessionLabels)
@@ -129,7 +133,8 @@ def decode(labels: Mapping[str, str]) -> SessionLabels:
         shares = _list(labels[f"{PREFIX}shares"], list)
         values["shares"] = tuple(_share(*share) for share in shares)
         values["folders"] = tuple(_list(labels[f"{PREFIX}folders"], str))
-        if f"{_CAP}isolation" in labels:
+        # an image has labels of its own: without a share they say nothing
+        if shares and f"{_CAP}isolation" in labels:
             values["gpu"] = _cap(labels)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise LabelError(f"unreadable session labels: {error}") from error
@@ -147,7 +152,7 @@ def _cap(labels: Mapping[str, str]) -> GpuCap:
         memory=_amount(labels[f"{_CAP}memory"]),
         sm=_amount(labels[f"{_CAP}sm"]),
         enforcement=Enforcement.parse(labels[f"{_CAP}enforcement"]),
-        verified=labels[f"{_CAP}verified"],
+        verified=labels.get(f"{_CAP}verified", "never"),
     )
 
 

@@ -26,7 +26,7 @@ from bai_spawner.errors import Problem, Reason, Refused
 from bai_spawner.gpu.placement import DeviceFree, place
 from bai_spawner.gpu.share import sm_percent
 from bai_spawner.holdings import Allocation, Capacity, Slot, Total
-from bai_spawner.labels import GpuCap, SessionLabels, Share
+from bai_spawner.labels import GpuCap, SessionLabels, Share, isolation
 from bai_spawner.policy import Amounts, Grant, NodeFree, Usage
 from bai_spawner.shortage import shortage
 
@@ -49,10 +49,11 @@ class Ledger:
         self._servers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._by_node: defaultdict[str, Total] = defaultdict(Total)
         self._by_user: defaultdict[str, Total] = defaultdict(Total)
-        self._by_device: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._by_device: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        """By node and device, the quanta held under each strategy."""
         self._names: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._others = Total()
-        self._others_by_device: Counter[str] = Counter()
+        self._others_by_device: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     @property
     def capacity(self) -> Mapping[str, Capacity]:
@@ -67,6 +68,21 @@ class Ledger:
     def offer(self, node: str, devices: Mapping[str, Slot]) -> None:
         """Take note of what devices a node has now. What is held of others stays held."""
         self._capacity[node] = replace(self._capacity[node], devices=dict(devices))
+
+    def trouble(self, allocation: str) -> str:
+        """Why a device that an allocation holds cannot be used now; empty when all can."""
+        held = self._held.get(allocation)
+        if held is None:
+            return ""
+        there = self._capacity[self._home(held.node)].devices
+        for share in held.shares:
+            if share.device not in there:
+                return f"its GPU {share.device} is not there any more"
+            if not there[share.device].total:
+                return (
+                    f"its GPU {share.device} cannot be used now: {there[share.device].terms.note}"
+                )
+        return ""
 
     def lost(self) -> dict[str, str]:
         """By allocation, a device that it holds and that is not there any more."""
@@ -116,7 +132,7 @@ class Ledger:
             cpu=max(0, capacity.cpu - held.cpu - self._others.cpu),
             memory=max(0, capacity.memory - held.memory - self._others.memory),
             devices=tuple(
-                DeviceFree(device, self._left(node, device, slot), slot.total, slot.terms)
+                self._device(node, device, slot)
                 for device, slot in capacity.devices.items()
                 if slot.is_in(group)
             )
@@ -130,11 +146,21 @@ class Ledger:
         there = self._capacity[node]
         return NodeFree(node, there.cpu, there.memory, there.empty(group), self._per_gpu)
 
-    def _left(self, node: str, device: str, slot: Slot) -> int:
+    def _device(self, node: str, device: str, slot: Slot) -> DeviceFree:
+        """What is left of a device; nothing while sessions of another strategy are on it.
+
+        Nobody limits those to what this one's sessions are promised.
+        """
         if slot.terms.note:
-            return 0
-        held = self._by_device.get((node, device), 0) + self._others_by_device[device]
-        return max(0, slot.total - held)
+            return DeviceFree(device, 0, slot.total, slot.terms)
+        mine, theirs = self._by_device.get((node, device)), self._others_by_device.get(device)
+        if not mine and not theirs:
+            return DeviceFree(device, slot.total, slot.total, slot.terms)
+        held = (mine or Counter()) + (theirs or Counter())
+        if others := sorted(held.keys() - {slot.terms.isolation}):
+            told = f"sessions under {', '.join(others)} are still on it"
+            return DeviceFree(device, 0, slot.total, replace(slot.terms, note=told))
+        return DeviceFree(device, max(0, slot.total - held.total()), slot.total, slot.terms)
 
     def held(self, node: str) -> Amounts:
         """What this hub's sessions hold of a node, room or not."""
@@ -240,12 +266,13 @@ class Ledger:
 
     def note_others(self, sessions: Iterable[SessionLabels]) -> None:
         """Note what other hubs' sessions hold of the same engine, in place of the last note."""
-        self._others, self._others_by_device = Total(), Counter()
+        self._others, self._others_by_device = Total(), defaultdict(Counter)
         for session in sessions:
             self._others.cpu += session.cpu
             self._others.memory += session.memory
             for share in session.shares:
-                self._others_by_device[share.device] += share.of(self._per_gpu).quanta
+                held = self._others_by_device[share.device]
+                held[isolation(session.gpu)] += share.of(self._per_gpu).quanta
 
     def audit(self) -> None:
         """Recount the running totals.
@@ -274,7 +301,7 @@ class Ledger:
         self._by_user[allocation.user].add(allocation, sign)
         self._by_node[node].add(allocation, sign)
         for share in allocation.shares:
-            self._by_device[node, share.device] += sign * share.quanta
+            self._by_device[node, share.device][isolation(allocation.gpu)] += sign * share.quanta
 
     def _home(self, node: str) -> str:
         """Where a session counts: a node that was renamed is still the only one there is."""

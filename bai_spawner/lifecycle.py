@@ -257,8 +257,8 @@ class Lifecycle:
             if found is Room.ENOUGH:
                 return
             if found is Room.NONE or time.monotonic() > deadline:
-                told = "another hub on this engine took what was free; try again later"
-                raise StartFailed(told, reason=Reason.CAPACITY)
+                took = "another hub on this engine took what was free; try again later"
+                raise StartFailed(ledger.trouble(allocation) or took, reason=Reason.CAPACITY)
             await asyncio.sleep(SHORT_PAUSE)
 
     async def _answer(self, state: ContainerState, start: Start, deadline: float) -> str:

@@ -82,6 +82,7 @@ class Meter:
 
     async def look(self, running: Mapping[str, SessionLabels]) -> Round:
         """Measure the sessions whose containers are given by id."""
+        running = dict(running)  # some end while they are measured
         samples = await asyncio.to_thread(self._cgroups.collect, list(running))
         if running and not samples:
             samples = await self._ask(running)

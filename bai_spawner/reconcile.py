@@ -121,8 +121,8 @@ def _fit(sessions: Sequence[SessionLabels], mine: SessionLabels, ledger: Ledger)
         sum(s.cpu for s in sessions) <= node.cpu
         and sum(s.memory for s in sessions) <= node.memory
         and all(
-            shares[share.device] <= node.devices[share.device].total
+            share.device in node.devices
+            and shares[share.device] <= node.devices[share.device].total
             for share in mine.shares
-            if share.device in node.devices
         )
     )

@@ -241,7 +241,7 @@ class BaiRuntime(LoggingConfigurable):
         self._waiting: dict[Key, Launch] = {}
         """Admitted together with another one, and not begun yet."""
         self._cgroup = ""
-        self._lost: dict[str, str] = {}
+        self._lost: dict[str, str] | None = None
         self._devices: Mapping[str, DeviceUse] = {}
         self.keeping: asyncio.Task[None] | None = None
         """Where the hub keeps the task that works as long as it runs."""
@@ -555,11 +555,14 @@ class BaiRuntime(LoggingConfigurable):
     def _mark_lost(self) -> None:
         """Say of sessions that their GPU is gone, once; and when it is back."""
         lost = self.ledger.lost()
-        for allocation in lost.keys() - self._lost.keys():
+        for allocation in lost.keys() - (self._lost or {}).keys():
             told = f"its GPU {lost[allocation]} is not there any more"
             self.log.warning("The session of allocation %s goes on, but %s", allocation, told)
             self.history.warn(allocation, told)
-        for allocation in self._lost.keys() - lost.keys():
+        live = {held.id for held in self.ledger if held.shares}
+        # after a restart of the hub nobody knows who was marked before it
+        before = live if self._lost is None else self._lost.keys() & live
+        for allocation in before - lost.keys():
             self.history.warn(allocation, "")
         self._lost = lost
 

@@ -146,6 +146,9 @@ def _mps(said: Arguments, gpus: tuple[Device, ...]) -> Iterator[str]:
         yield f"systemctl enable --now bai-mps@{uuid}"
     yield "# Other limits hold for sessions that start after the daemon did:"
     yield "# end the sessions on a GPU before its unit is started again."
+    yield "# To undo it, once no session is on a GPU: stop its unit, then"
+    for uuid in _uuids(gpus):
+        yield f"#   nvidia-smi -i {uuid} -c DEFAULT"
 
 
 def _unit(root: str) -> Iterator[str]:
@@ -170,7 +173,7 @@ def _unit(root: str) -> Iterator[str]:
     yield "# without a server the GPU is open to whoever comes first"
     yield f"ExecStartPost={tell(f'start_server -uid {UID}')}"
     yield f"ExecStop={tell('quit')}"
-    yield "ExecStopPost=/usr/bin/nvidia-smi -i %i -c DEFAULT"
+    yield "Restart=on-failure"
     yield ""
     yield "[Install]"
     yield "WantedBy=multi-user.target"

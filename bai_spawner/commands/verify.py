@@ -15,7 +15,6 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-import bai_spawner
 from bai_spawner.catalog import Catalog
 from bai_spawner.commands.arguments import Arguments, WrongArgument, fgpu
 from bai_spawner.container import ContainerSpec, Placing, build_spec
@@ -36,7 +35,7 @@ from bai_spawner.policy import Amounts, Grant
 from bai_spawner.units import GIB
 
 PYTHON = "python3"
-PACKAGE = Path(bai_spawner.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 SEEN = "/opt/bai-verify"
 """Where a session finds this package for its probes: no image need have it."""
 MEMORY = 4 * GIB
@@ -119,8 +118,9 @@ async def _verify(
     capped = Attachment((uuid,), uuid, strategy.inject((uuid,), cap))
     held = Allocation(
         secrets.token_hex(8), "gpu-verify", "gpu-verify", "verify", "verify", "verify", 2, MEMORY,
-        (Share(uuid, quanta, per_gpu),), cap,
+        (Share(uuid, per_gpu, per_gpu),), cap,
     )  # fmt: skip
+    # all of the GPU is held meanwhile: what ran beside would spoil both
     stage = _Stage(engine, said.image or _first_image(catalog), catalog, held)
     whole = await stage.whole(offer) if not offer.device.exclusive else None
     async with stage.session(capped) as container:
@@ -136,6 +136,8 @@ async def _verify(
         survey.inventory.driver, offer.device.title, strategy.name, dt.datetime.now(dt.UTC).date()
     )
     print((markdown if said.markdown else plain)(heading, checks))  # noqa: T201 - to a terminal
+    if untried := [check.name for check in checks if check.untried]:
+        print(f"\nClaimed and not tried: {', '.join(untried)}.")  # noqa: T201 - as above
     return 0 if passed(checks) else 1
 
 

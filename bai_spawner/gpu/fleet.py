@@ -8,6 +8,7 @@ seen. Calls block: make them off the loop.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bai_spawner import units
@@ -25,6 +26,8 @@ from bai_spawner.gpu.isolation.timeslice import Timeslice
 from bai_spawner.gpu.isolation.whole import Whole
 from bai_spawner.gpu.placement import Terms
 
+AT_ONCE = 64
+"""Devices that are probed at once: as many as a host may have."""
 DRAINED = "an administrator has closed it; what runs on it goes on"
 
 
@@ -70,7 +73,7 @@ class Fleet:
             Whole(divided),
             Mig(divided, worth),
             Memcap(divided, self._nvml, self.host),
-            MpsV2(divided, gpu.mps_directory, self.host),
+            MpsV2(divided, gpu.mps_directory, self.host, self._nvml.read),
             Timeslice(divided),
             Simulated(divided),
         )
@@ -96,8 +99,13 @@ class Fleet:
         declared = self._catalog.gpu.simulated
         self._inventory = inventory(declared) if declared else self._nvml.read()
         self._cgroup, self._host = cgroup, None
-        offers = tuple(map(self._offer, self._inventory.devices))
-        return Survey(self._inventory, offers)
+        devices = self._inventory.devices
+        if not devices or declared:
+            return Survey(self._inventory, tuple(map(self._offer, devices)))
+        self.host()  # once, and not by each
+        # a daemon that hangs keeps its own device waiting, and no other
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
+            return Survey(self._inventory, tuple(pool.map(self._offer, devices)))
 
     def _offer(self, device: Device) -> Offered:
         gpu = self._catalog.gpu

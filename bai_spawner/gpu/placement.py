@@ -120,14 +120,16 @@ def largest(devices: Sequence[DeviceFree], per_gpu: int) -> int:
     most = max((q for device, q in singles if device.has(q) and q <= per_gpu), default=0)
     kinds: dict[str, list[DeviceFree]] = {}
     for device in devices:
-        if device.free and device.terms.together > 1:
+        if device.free and device.terms.together > 1 and device.has(device.terms.size or 1):
             kinds.setdefault(device.terms.kind, []).append(device)
     for alike in kinds.values():
         alike.sort(key=attrgetter("free"), reverse=True)
         together = min(len(alike), alike[0].terms.together, MOST_DEVICES)
         for count in range(2, together + 1):
             # each share is as large as the smallest of these devices allows
-            for part in range(alike[count - 1].free, per_gpu // count, -1):
+            size = alike[0].terms.size
+            largest_first = range(alike[count - 1].free, per_gpu // count, -1)
+            for part in (size,) if size else largest_first:
                 if count * part <= most:
                     break
                 if cut(count * part, per_gpu) == (count, part):

@@ -108,7 +108,7 @@ def test_a_device_that_a_session_has_is_left_alone(engine: PrivateEngine, host: 
 def _labels(shares: str) -> dict[str, str]:
     texts = ("hub", "allocation", "user", "server", "session", "environment", "version")
     return {
-        "bai.schema": "2",
+        "bai.schema": "1",
         **{f"bai.{name}": "x" for name in (*texts, "group", "node", "policy")},
         **{f"bai.{name}": "1" for name in ("cpu", "memory", "shm")},
         "bai.shares": shares,

@@ -20,7 +20,7 @@ import pytest
 
 from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.gpu import host as host_module
-from bai_spawner.gpu.device import Device, Kind, MemoryLimit
+from bai_spawner.gpu.device import Device, Inventory, Kind, MemoryLimit
 from bai_spawner.gpu.host import Host, cgroup_of
 from bai_spawner.gpu.inventory import NvmlError
 from bai_spawner.gpu.isolation import Choice, Fit, Injection, Strategy, Unfit, Units, choose
@@ -98,12 +98,15 @@ class Daemons:
     root: Path
     bin: Path
     strategy: MpsV2 = field(init=False)
+    there: tuple[Device, ...] = (EXCLUSIVE,)
 
     def __post_init__(self) -> None:
         self.strategy = self.of(5)
 
     def of(self, per_gpu: int, host: Host = ABLE, reserve: int = GIB) -> MpsV2:
-        return MpsV2(units(per_gpu, reserve), str(self.root), lambda: host)
+        return MpsV2(
+            units(per_gpu, reserve), str(self.root), lambda: host, lambda: Inventory(self.there)
+        )
 
     def has(self, device: str = "GPU-e", **said: Any) -> Path:
         limits = {"percent": "20.0", "memory": f"{FIFTH}M"}
@@ -233,7 +236,7 @@ def test_a_mig_device_that_lets_one_process_in_is_not_handed_out() -> None:
 
 
 def test_mps_gives_no_less_than_a_percent() -> None:
-    strategy = MpsV2(units(200), "/run/mps", lambda: Host(driver="615.71.05"))
+    strategy = MpsV2(units(200), "/run/mps", lambda: Host(driver="615.71.05"), Inventory)
     assert "100 steps at most" in reason(strategy.probe(EXCLUSIVE))
 
 
@@ -537,6 +540,14 @@ def test_a_session_finds_its_daemon_where_the_variable_says_and_without_it(
     )
 
 
+def test_a_compute_mode_that_was_changed_meanwhile_is_noticed(daemons: Daemons) -> None:
+    daemons.has()
+    assert daemons.strategy.mismatch(started("mps-v2", "GPU-e")) == ""
+    for there in ((replace(EXCLUSIVE, exclusive=False),), ()):
+        daemons.there = there
+        assert "lets processes around" in daemons.strategy.mismatch(started("mps-v2", "GPU-e"))
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -578,7 +589,7 @@ def test_what_was_written_for_a_share_is_that_share_whatever_the_units(tmp_path:
                 def _ask(self, command: str) -> str:
                     return self.said[command]
 
-            strategy = MpsV2(units(per_gpu), str(tmp_path), lambda: ABLE, Daemon)
+            strategy = MpsV2(units(per_gpu), str(tmp_path), lambda: ABLE, Inventory, Daemon)
             found = strategy.probe(EXCLUSIVE)
             whole = per_gpu // part * part
             assert found == Fit(whole, USABLE, per_gpu, size=part, together=1)
@@ -808,7 +819,7 @@ def made(per_gpu: int, host: Host, control: type[Control]) -> dict[str, Strategy
         Whole(units(per_gpu)),
         Mig(units(per_gpu), {"1g.10gb": 1}),
         memcap(host, per_gpu=per_gpu),
-        MpsV2(units(per_gpu), "/run/bai-mps", lambda: host, control),
+        MpsV2(units(per_gpu), "/run/bai-mps", lambda: host, Inventory, control),
         Timeslice(units(per_gpu)),
         Simulated(units(per_gpu)),
     )

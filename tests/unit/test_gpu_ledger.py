@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from bai_spawner.enforcement import Enforcement, Faults, Level
 from bai_spawner.errors import Refused
 from bai_spawner.gpu.placement import DeviceFree, Terms, cut
-from bai_spawner.labels import SessionLabels, Share, decode, encode
+from bai_spawner.labels import GpuCap, SessionLabels, Share, decode, encode
 from bai_spawner.ledger import Allocation, Capacity, Ledger, Slot
 from bai_spawner.units import GIB
 from tests.examples import a_grant
@@ -251,5 +251,38 @@ def test_a_part_of_another_size_being_free_is_told() -> None:
 def test_what_other_hubs_hold_counts_in_our_units() -> None:
     ledger = books(5, **{"GPU-a": Slot(5, terms(5))})
     theirs = replace(labels_of(Allocation("x", "u", "s", "n", "g", "local", 1, 1)), hub="other")
-    ledger.note_others([replace(theirs, shares=(Share("GPU-a", 1, 2),))])
+    cap = GpuCap("memcap", 1, 50, HELD)
+    ledger.note_others([replace(theirs, shares=(Share("GPU-a", 1, 2),), gpu=cap)])
     assert ledger.free(["local"])[0].devices == (DeviceFree("GPU-a", 2, 5, terms(5)),)
+
+
+@pytest.mark.parametrize("hub", ["ours", "another's"])
+def test_nobody_is_put_beside_a_session_that_another_strategy_does_not_hold_back(hub: str) -> None:
+    """The strategy was changed while sessions run, or another hub has another."""
+    ledger = books(5, **{"GPU-a": Slot(5, terms(5))})
+    unheld = Allocation(
+        "x", "u", "s", "n", "default", "local", 1, 1, (Share("GPU-a", 1, 5),),
+        GpuCap("timeslice", 1, 20, Enforcement()),
+    )  # fmt: skip
+    if hub == "ours":
+        ledger.restore(labels_of(unheld))
+    else:
+        ledger.note_others([labels_of(unheld)])
+    told = "sessions under timeslice are still on it"
+    assert ledger.free(["local"])[0].devices[0].terms.note == told
+    with pytest.raises(Refused, match=r"no part|free for one session"):
+        ledger.reserve(a_grant(quanta=1, per_gpu=5), "s1")
+    ledger.release("x")
+    ledger.note_others([])
+    assert ledger.reserve(a_grant(quanta=1, per_gpu=5), "s1").shares
+
+
+def test_why_a_device_cannot_be_used_after_all_is_told() -> None:
+    ledger = books(5, **{"GPU-a": Slot(5, terms(5))})
+    held = ledger.reserve(a_grant(quanta=1, per_gpu=5), "s1")
+    assert ledger.trouble(held.id) == ""
+    ledger.offer("local", {"GPU-a": Slot(0, terms(5, note="its MPS daemon is away"))})
+    assert ledger.trouble(held.id) == "its GPU GPU-a cannot be used now: its MPS daemon is away"
+    ledger.offer("local", {})
+    assert ledger.trouble(held.id) == "its GPU GPU-a is not there any more"
+    assert ledger.trouble("nobody's") == ""

@@ -133,9 +133,12 @@ def test_a_placement_is_exact_and_free_on_each_device(quanta: list[int], asked: 
         assert count == 1 or part <= PER_GPU
 
 
-@given(free, st.sampled_from([1, 64]))
-def test_the_largest_is_the_largest_that_can_be_placed(quanta: list[int], together: int) -> None:
-    devices = gpus(*quanta, together=together)
+@given(free, st.sampled_from([1, 64]), st.sampled_from([None, 2, PER_GPU]))
+def test_the_largest_is_the_largest_that_can_be_placed(
+    quanta: list[int], together: int, size: int | None
+) -> None:
+    terms = Terms(kind="H100", together=together, size=size)
+    devices = [DeviceFree(f"GPU-{n}", q, PER_GPU, terms) for n, q in enumerate(quanta)]
     placed = [asked for asked in range(1, 41) if place(devices, asked, PER_GPU)]
     assert largest(devices, PER_GPU) == max(placed, default=0)
     assert deliverable(devices, PER_GPU, 40) == tuple(placed)

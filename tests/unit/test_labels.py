@@ -26,7 +26,7 @@ sessions = st.builds(
     shares=st.lists(shares, max_size=3).map(tuple),
     folders=st.lists(st.text(), max_size=3).map(tuple),
     gpu=st.none() | caps,
-)
+).map(lambda found: found if found.shares else replace(found, gpu=None))
 CAP = GpuCap("memcap", 16179, 20, Enforcement(Level.SESSION, Level.NONE, Faults.CONTEXTS))
 
 
@@ -62,11 +62,21 @@ def test_every_label_is_under_our_prefix(session: SessionLabels) -> None:
     assert all(key.startswith("bai.") for key in labels.encode(session))
 
 
-def test_what_was_written_before_gpus_had_a_strategy_is_still_read(session: SessionLabels) -> None:
-    """Sessions outlive an upgrade of the hub."""
-    encoded = labels.encode(session) | {"bai.schema": "1"}
-    assert labels.decode(encoded) == session
-    assert labels.decode(encoded).gpu is None
+def test_what_an_image_says_of_gpus_does_not_hide_a_session_that_has_none(
+    session: SessionLabels,
+) -> None:
+    """An image's labels are its containers', too."""
+    alone = replace(session, shares=())
+    assert labels.decode(labels.encode(alone) | {"bai.gpu.isolation": "mine"}) == alone
+
+
+def test_a_hub_of_the_version_before_counts_a_share_in_the_same_labels(
+    session: SessionLabels,
+) -> None:
+    """Two hubs on one engine are not upgraded at one moment, and one may be put back."""
+    encoded = labels.encode(replace(session, gpu=CAP))
+    before = labels.encode(session)
+    assert {key: encoded[key] for key in before} == before
 
 
 def test_what_a_share_comes_to_stands_in_labels_of_its_own(session: SessionLabels) -> None:
@@ -78,7 +88,7 @@ def test_what_a_share_comes_to_stands_in_labels_of_its_own(session: SessionLabel
         "bai.gpu.enforcement": "memory: session, compute: none, faults: contexts",
         "bai.gpu.verified": "never",
     }
-    for key in ("memory", "sm", "enforcement", "verified"):
+    for key in ("memory", "sm", "enforcement"):
         with pytest.raises(LabelError):
             labels.decode({k: v for k, v in encoded.items() if k != f"bai.gpu.{key}"})
 
@@ -114,7 +124,7 @@ def test_a_missing_label_is_an_error(session: SessionLabels, key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        *(("schema", text) for text in ("", "3", "2 ", "one")),
+        *(("schema", text) for text in ("", "2", "1 ", "one")),
         *(("cpu", text) for text in ("", "two", "1.5", "NaN", "0x1")),
         *(("memory", text) for text in ("4GiB", "None")),
         *(

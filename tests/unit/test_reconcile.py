@@ -159,6 +159,16 @@ def test_there_is_room_up_to_the_last_of_everything() -> None:
         assert room("a1", both, short) is Room.PERHAPS, "the earlier one waits until it has"
 
 
+def test_where_a_device_is_not_known_any_more_nobody_starts_on_it() -> None:
+    """What its hub cannot see it cannot count: another's session may be on it."""
+    mine = labelled("a1", shares=(Share("gone", 1, 2),))
+    lost = labelled("a2", server="two", shares=(Share("lost", 2, 2),))
+    assert room("a1", [container(mine, "created")], having(gpu0=2)) is Room.NONE
+    well = labelled("a3", server="three", shares=(Share("gpu0", 2, 2),))
+    there = [container(well, "created"), container(lost)]
+    assert room("a3", there, having(gpu0=2)) is Room.ENOUGH, "one that is lost blocks no other"
+
+
 def test_a_later_one_that_runs_already_stays_and_one_that_ended_counts_for_nothing() -> None:
     early, late = labelled("a1"), labelled("a2", hub="there")
     short = having(cpu=1)

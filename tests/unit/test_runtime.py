@@ -7,14 +7,17 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from bai_spawner import labels
 from bai_spawner.catalog import Overcommit
 from bai_spawner.container import ContainerSpec, Placing, build_spec
+from bai_spawner.engine import ContainerState
 from bai_spawner.errors import (
     EngineAway,
     EngineError,
@@ -25,6 +28,8 @@ from bai_spawner.errors import (
 )
 from bai_spawner.folders import FolderMount
 from bai_spawner.keeper import Hub, Servers
+from bai_spawner.labels import SessionLabels, Share
+from bai_spawner.ledger import Slot
 from bai_spawner.lifecycle import Running, Start
 from bai_spawner.options import FormRequest, from_form
 from bai_spawner.policy import Subject
@@ -532,3 +537,41 @@ async def test_a_start_under_way_is_no_stranger(runtime: BaiRuntime, engine: Fak
     await asyncio.sleep(0.35)
     assert len(runtime.ledger) == 1
     keeping.cancel()
+
+
+async def test_a_lost_gpu_is_marked_once_and_the_mark_goes_only_when_it_is_back(
+    runtime: BaiRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[tuple[str, str]] = []
+    ledger = await runtime.open()
+    monkeypatch.setattr(runtime.history, "warn", lambda *said: warned.append(said))
+    monkeypatch.setattr(runtime.gpus, "look", devices := AsyncMock(return_value={}))
+    for name in ("kept", "ended"):
+        texts = ("hub", name, "alice", name, name, "e", "v", "default", "local", "p")
+        ledger.restore(SessionLabels(*texts, 1, 1, 1, shares=(Share("GPU-a", 1, 2),)))
+    told = "its GPU GPU-a is not there any more"
+    await runtime.look_at_gpus()
+    await runtime.look_at_gpus()
+    assert sorted(warned) == [("ended", told), ("kept", told)], "once, and not at every look"
+    warned.clear()
+    ledger.release("ended")
+    await runtime.look_at_gpus()
+    assert warned == [], "why a session ended with its GPU stays in its record"
+    devices.return_value = {"GPU-a": Slot(2)}
+    await runtime.look_at_gpus()
+    assert warned == [("kept", "")]
+
+
+async def test_a_mark_that_an_earlier_hub_left_goes_when_the_gpu_is_there(
+    runtime: BaiRuntime, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[tuple[str, str]] = []
+    share = (Share("GPU-a", 1, 2),)
+    session = SessionLabels(runtime.hub_id, *["x"] * 9, 1, 1, 1, shares=share)
+    engine.containers["c"] = ContainerState(
+        "c", "c", "running", 0, False, "", "", labels.encode(session)
+    )
+    monkeypatch.setattr(runtime.history, "warn", lambda *said: warned.append(said))
+    monkeypatch.setattr(runtime.gpus, "look", AsyncMock(return_value={"GPU-a": Slot(2)}))
+    await runtime.open()
+    assert warned == [("x", "")]

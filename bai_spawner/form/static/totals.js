@@ -34,7 +34,11 @@ const overLimits = (one, many) => {
   for (const key of KEYS) {
     const most = limits[key] === null ? Infinity : Number(limits[key]);
     const used = Number(held[key]);
-    if (one[key] && used + many * one[key] > most) {
+    // decimals are not exact here: a GPU is counted in quanta
+    const over = key === "fgpu"
+      ? toQuanta(used) + many * toQuanta(one[key]) > Math.floor(most / rules.gpu.quantum + 1e-9)
+      : used + many * one[key] > most;
+    if (one[key] && over) {
       return `${LABELS[key]}: ${many} × ${say(key, one[key])} > ${say(key, Math.max(most - used, 0))}`
         + ` left of the ${say(key, most)} that you may hold`;
     }

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bai_spawner.enforcement import Enforcement, Faults, Level
-from bai_spawner.gpu.device import Device
+from bai_spawner.gpu.device import Device, Inventory
 from bai_spawner.gpu.host import Host
 from bai_spawner.gpu.isolation.divided import divided
 from bai_spawner.gpu.isolation.strategy import (
@@ -52,6 +52,7 @@ class MpsV2:
         root: where the daemons' folders are.
         host: tells what else the host can do.
         control: how a daemon is asked, by its folder.
+        inventory: what NVML says now.
     """
 
     name = "mps-v2"
@@ -65,9 +66,11 @@ class MpsV2:
         units: Units,
         root: str,
         host: Callable[[], Host],
+        inventory: Callable[[], Inventory],
         control: Callable[[Path], Control] = Control,
     ) -> None:
         self._units, self._root, self._host, self._control = units, root, host, control
+        self._inventory = inventory
 
     def probe(self, device: Device) -> Fit | Unfit:
         """A GPU in EXCLUSIVE_PROCESS whose daemon divides it into shares of one size."""
@@ -119,6 +122,9 @@ class MpsV2:
             return f"the limits of MPS cannot be read back: {error}"
         if not serves:
             return "no MPS server holds the GPU"
+        now = {device.uuid: device for device in self._inventory().devices}
+        if session.devices[0] not in now or not now[session.devices[0]].exclusive:
+            return "the GPU's compute mode lets processes around MPS"
         if percent != session.cap.sm:
             return f"MPS gives each process {percent} % of the GPU, not the {session.cap.sm} %"
         if not exact:

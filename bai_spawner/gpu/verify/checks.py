@@ -66,9 +66,10 @@ def verify(
 
 
 def passed(checks: tuple[Check, ...]) -> bool:
-    """Whether nothing that is claimed failed, and something was seen to hold."""
+    """Whether all that is claimed was tried and held, and there was something."""
     verdicts = {check.verdict for check in checks}
-    return Verdict.HOLDS in verdicts and Verdict.FAILS not in verdicts
+    tried = not any(check.untried for check in checks)
+    return tried and Verdict.HOLDS in verdicts and Verdict.FAILS not in verdicts
 
 
 def _plans(

@@ -22,12 +22,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of a table."""
+    """One line of a table. ``claimed``: it would have to hold, by what the strategy says."""
 
     name: str
     expected: str
     measured: str
     verdict: Verdict
+    claimed: bool = False
+
+    @property
+    def untried(self) -> bool:
+        """Whether something is claimed of which nothing was seen."""
+        return self.claimed and self.verdict is Verdict.SKIPPED
 
 
 Finding = tuple[bool, str]
@@ -53,12 +59,16 @@ class Plan:
         except ProbeFailed as error:
             holds, measured = False, f"not measured: {error}"
         judged = Verdict.HOLDS if holds else Verdict.FAILS
-        verdict = Verdict.RECORDED if self.has < self.needs else judged
-        return Check(self.name, self.expected, measured, verdict)
+        verdict = judged if self._claimed else Verdict.RECORDED
+        return Check(self.name, self.expected, measured, verdict, claimed=self._claimed)
 
     def left_out(self, why: str) -> Check:
         """The check when it is not made."""
-        return Check(self.name, self.expected, why, Verdict.SKIPPED)
+        return Check(self.name, self.expected, why, Verdict.SKIPPED, claimed=self._claimed)
+
+    @property
+    def _claimed(self) -> bool:
+        return self.has >= self.needs
 
 
 class Unmeasurable(Exception):
