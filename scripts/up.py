@@ -6,6 +6,7 @@ sessions running; the next `make up` finds them again.
 
 import os
 import sys
+from pathlib import Path
 
 from deployment import HUB_PID, REPO, STATE, environment, hub_id, private_folder
 from engine import ensure_engine
@@ -39,7 +40,8 @@ def prepare() -> dict[str, str]:
         "BAI_NETWORK": network.name,
         "BAI_HUB_IP": network.gateway,
         "BAI_PORT": os.environ.get("BAI_PORT") or DEFAULT_PORT,
-        "BAI_CATALOG": os.environ.get("BAI_CATALOG") or str(REPO / "catalog.yaml"),
+        # the hub runs in its state folder: a path is meant from here
+        "BAI_CATALOG": str(Path(os.environ.get("BAI_CATALOG") or REPO / "catalog.yaml").absolute()),
     }
 
 
