@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn
 
 from browser import ensure_browser
+from compiler import ensure_compiler
 from database import ensure_postgres
 from progress import SetupError, fail
 from up import prepare
@@ -19,6 +20,7 @@ def main(command: list[str]) -> NoReturn:
         env = prepare()
         env["BAI_CHROMIUM"] = ensure_browser()
         env["BAI_POSTGRES"] = str(ensure_postgres())
+        ensure_compiler()
     except SetupError as error:
         sys.exit(fail(error))
     sys.stdout.flush()
