@@ -52,7 +52,8 @@ from pathlib import Path
 shipped = Path({str(REPO / "tests/hub/config.py")!r})
 __file__ = str(shipped)
 exec(compile(shipped.read_text(), __file__, "exec"))
-runtime.gpu_interval = runtime.statistics_interval = 0.3
+runtime.statistics_interval = 0.3
+runtime.gpu_interval = INTERVAL
 """
 CATALOG = f"""
 nodes: {{local: {{cpu: 100, memory: 100GiB}}}}
@@ -142,10 +143,11 @@ def make(engine: PrivateEngine, programs: Path, tmp_path: Path) -> Iterator[Make
             isolation: str = "isolation: timeslice",
             variant: str = "new",
             driver: str = "615.71.05",
+            interval: float = 0.3,
         ) -> Host:
             catalog, config = tmp_path / "catalog.yaml", tmp_path / "config.py"
             catalog.write_text(CATALOG.replace("ISOLATION", isolation))
-            config.write_text(CONFIG)
+            config.write_text(CONFIG.replace("INTERVAL", str(interval)))
             state = programs / "nvml"
             nvml.write_state(state, gpus or TWO, driver)
             deployment = Deployment(
@@ -390,15 +392,26 @@ def test_a_device_lost_in_mid_session_is_marked_counted_and_not_given_again(make
 
 
 def test_an_engine_that_does_not_know_the_device_any_more_says_so_in_words(make: Make) -> None:
-    """NVML tells of it until the next look, the toolkit does not find it: the start fails."""
-    host = make()
+    """The hub has not looked yet, the toolkit does not find it: the start fails."""
+    host = make(interval=60)
     with host.deployment.login("ada") as ada, host.deployment.login("admin") as admin:
         host.fault("create", after=0.5)
-
         threading.Timer(0.4, lambda: host.have(TWO[1])).start()
         answer = ada.start("one", fgpu(5))
         assert answer.status_code == 500, answer.text
         assert "the GPU is not there any more" in answer.json()["message"]
+        assert eventually(lambda: not host.deployment.containers())
+        assert books(host, admin)["fgpu"] == 0
+
+
+def test_a_device_that_is_lost_while_its_session_is_made_is_told_by_name(make: Make) -> None:
+    host = make()
+    with host.deployment.login("ada") as ada, host.deployment.login("admin") as admin:
+        host.fault("create", after=1.5)
+        threading.Timer(0.4, lambda: host.have(TWO[1])).start()
+        answer = ada.start("one", fgpu(5))
+        assert answer.status_code == 409, answer.text
+        assert "its GPU GPU-aaaa is not there any more" in answer.json()["message"]
         assert eventually(lambda: not host.deployment.containers())
         assert books(host, admin)["fgpu"] == 0
 
