@@ -200,7 +200,7 @@ class Records:
         wanted = (sessions.c.name, *amounts, sessions.c.devices)
         with self._database.reading() as connection:
             found = connection.execute(select(*wanted).where(*mine)).all()
-        parts = [(row.quanta, row.per_gpu, len(row.devices)) for row in found]
+        parts = [(row.quanta, row.per_gpu, len(row.devices or ())) for row in found]
         return Held(
             sessions=len(found),
             cpu=sum(row.cpu for row in found),
@@ -289,7 +289,7 @@ def _row(facts: Facts, status: Status, at: datetime) -> dict[str, Any]:
 def _record(row: Row[Any], noted: tuple[Change, ...] = ()) -> SessionRecord:
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
     known = {item.name: values[item.name] for item in fields(Facts)}
-    known |= {name: tuple(values[name]) for name in ("folders", "devices")}
+    known |= {name: tuple(values[name] or ()) for name in ("folders", "devices")}
     known["gpu"] = _cap(values["gpu"])
     end = None
     if values["reason"]:

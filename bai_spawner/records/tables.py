@@ -73,7 +73,8 @@ sessions = Table(
     Column("per_gpu", Integer, nullable=False),
     Column("folders", JSON, nullable=False),
     Column("gpu", JSON),
-    Column("devices", JSON, nullable=False, default=list, server_default=text("'[]'")),
+    # none in rows from before: PostgreSQL compares no JSON, and so no default of it
+    Column("devices", JSON),
     Column("warning", Text, nullable=False, default="", server_default=text("''")),
     Column("status", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),

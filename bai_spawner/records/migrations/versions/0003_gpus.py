@@ -8,11 +8,9 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the columns; sessions from before had no devices."""
+    """Add the columns; sessions from before have nothing there."""
     op.add_column("sessions", sa.Column("gpu", sa.JSON))
-    op.add_column(
-        "sessions", sa.Column("devices", sa.JSON, nullable=False, server_default=sa.text("'[]'"))
-    )
+    op.add_column("sessions", sa.Column("devices", sa.JSON))
     op.add_column(
         "sessions", sa.Column("warning", sa.Text, nullable=False, server_default=sa.text("''"))
     )
