@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return int(asked.run(said))
     except BaiError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a terminal is who asks
+        print(f"error: {error}", file=sys.stderr)
         return 1
 
 

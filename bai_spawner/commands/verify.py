@@ -135,9 +135,9 @@ async def _verify(
     heading = Heading(
         survey.inventory.driver, offer.device.title, strategy.name, dt.datetime.now(dt.UTC).date()
     )
-    print((markdown if said.markdown else plain)(heading, checks))  # noqa: T201 - to a terminal
+    print((markdown if said.markdown else plain)(heading, checks))
     if untried := [check.name for check in checks if check.untried]:
-        print(f"\nClaimed and not tried: {', '.join(untried)}.")  # noqa: T201 - as above
+        print(f"\nClaimed and not tried: {', '.join(untried)}.")
     return 0 if passed(checks) else 1
 
 
