@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import TimeoutError as LateError
 
 from bai_spawner.form import FolderChoice
 from bai_spawner.policy import Usage
@@ -77,6 +78,21 @@ def drawn() -> Iterator[Drawn]:
     made.close()
 
 
+def _wait_for_the_wizard(page: Page, failed: list[str]) -> None:
+    """Load it again where Chromium gave up on a module, as it does when a network comes or goes.
+
+    Docker's do, for containers of whatever test: it has nothing to do with the page.
+    """
+    form = page.locator("#spawn_form[data-bai-ready]")
+    try:
+        form.wait_for(timeout=10_000)
+    except LateError:
+        if not any("ERR_NETWORK_CHANGED" in why for why in failed):
+            raise
+        page.reload()
+        form.wait_for()
+
+
 @pytest.fixture
 def opened(browser: Browser, drawn: Drawn) -> Iterator[Callable[..., Page]]:
     """Opens the page that ``drawn`` shows, in a browser of its own, and waits for the wizard."""
@@ -88,9 +104,11 @@ def opened(browser: Browser, drawn: Drawn) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
+        failed: list[str] = []
+        page.on("requestfailed", lambda request: failed.append(request.failure or ""))
         page.goto(drawn.url)
         if options.get("java_script_enabled", True):
-            page.locator("#spawn_form[data-bai-ready]").wait_for()
+            _wait_for_the_wizard(page, failed)
         return page
 
     yield open_one
@@ -103,6 +121,11 @@ def axe() -> Callable[[Page], list[str]]:
     """What axe-core finds wrong with a page, in words: nothing is what is wanted."""
 
     def check(page: Page) -> list[str]:
+        # a colour that fades is neither the one nor the other
+        page.wait_for_function(
+            "document.getAnimations().every((one) => one.playState !== 'running'"
+            " || one.effect.getTiming().iterations === Infinity)"
+        )
         found = Axe().run(page).response["violations"]
         return [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found]
 
