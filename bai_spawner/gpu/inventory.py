@@ -27,6 +27,7 @@ import pynvml
 
 from bai_spawner.errors import BaiError
 from bai_spawner.gpu.device import Device, DeviceUse, GpuProcess, Inventory, Kind, MemoryLimit
+from bai_spawner.units import GIB, MIB
 
 # the second is of a name that is not UTF-8
 _FAILED = (pynvml.NVMLError, UnicodeError)
@@ -66,8 +67,6 @@ _WORDS = {
 _MEMORY_LIMITS = ("nvmlDeviceGetMemoryLimits_v1", "nvmlDeviceSetMemoryLimits_v1")
 _PROFILE = re.compile(r" MIG (\S+)$")
 """At the end of a MIG device's name, as in ``NVIDIA H100 80GB HBM3 MIG 1g.10gb``."""
-_MIB = 2**20
-_GIB = 2**30
 
 
 class NvmlError(BaiError):
@@ -264,8 +263,8 @@ def _profile(part: Any, whole: Any) -> str:
     if size is None or not total:
         return ""
     # as NVIDIA's own tools do: a name tells eighths of the GPU, a device has a bit less
-    eighths = -(-size.memorySizeMB * _MIB * 8 // total)
-    gigabytes = round(eighths * -(-total // _GIB) / 8)
+    eighths = -(-size.memorySizeMB * MIB * 8 // total)
+    gigabytes = round(eighths * -(-total // GIB) / 8)
     whole_instance = size.computeInstanceSliceCount in {0, size.gpuInstanceSliceCount}
     part_of = "" if whole_instance else f"{size.computeInstanceSliceCount}c."
     return f"{part_of}{size.gpuInstanceSliceCount}g.{gigabytes}gb"

@@ -136,9 +136,3 @@ def largest(devices: Sequence[DeviceFree], per_gpu: int) -> int:
                     most = max(most, count * part)
                     break
     return most
-
-
-def deliverable(devices: Sequence[DeviceFree], per_gpu: int, most: int) -> tuple[int, ...]:
-    """Every amount up to ``most`` that can be given now, in quanta."""
-    top = min(most, largest(devices, per_gpu))
-    return tuple(q for q in range(1, top + 1) if place(devices, q, per_gpu))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -236,11 +235,10 @@ def test_whatever_a_device_is_called_it_is_matched_and_offered(model: str) -> No
     assert found["GPU-a"].terms.title == model
 
 
-def test_no_pattern_takes_long_whatever_the_name() -> None:
-    begun = time.monotonic()
+def test_no_pattern_takes_for_ever_whatever_the_name() -> None:
+    """One that is matched by trying every way would not end here."""
     for pattern in ("*a" * 47, "*" * 95, "a*" * 47 + "b"):
         matches([pattern], ["a" * 5000, "ab" * 5000])
-    assert time.monotonic() - begun < 1
 
 
 @pytest.mark.parametrize(

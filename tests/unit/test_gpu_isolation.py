@@ -10,7 +10,6 @@ import functools
 import itertools
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -468,9 +467,7 @@ def test_a_daemon_that_does_not_answer_in_time_is_away(
     daemons.has()
     daemons.printing("exec sleep 30")
     monkeypatch.setattr("bai_spawner.gpu.mps.ASK_SECONDS", 0.1)
-    begun = time.monotonic()
     assert "does not answer at" in reason(daemons.strategy.probe(EXCLUSIVE))
-    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(
