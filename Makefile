@@ -40,7 +40,7 @@ test:
 
 test-unit:
 	$(ready) hub test
-	@$(VENV)/python -m pytest tests/unit $(ARGS)
+	@$(VENV)/python -m pytest tests/unit tests/inside $(ARGS)
 
 lint:
 	$(ready) hub test

@@ -7,17 +7,8 @@ imports nothing else: the server starts in the time that its imports take.
 from typing import Any
 
 
-def _jupyter_server_extension_points() -> list[dict[str, str]]:
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     """Where Jupyter Server finds the extension."""
-    return [{"module": "bai_spawner.server_extension"}]
+    from bai_spawner.server_extension.app import SessionApp  # noqa: PLC0415 - when it is asked for
 
-
-def _load_jupyter_server_extension(serverapp: Any) -> None:
-    """Start what runs beside the notebooks, once the server answers."""
-
-    async def start() -> None:
-        from bai_spawner.server_extension.ssh import SshServer  # noqa: PLC0415 - off the way up
-
-        await SshServer(serverapp.log).serve()
-
-    serverapp.io_loop.add_callback(start)
+    return [{"module": "bai_spawner.server_extension.app", "app": SessionApp}]

@@ -13,6 +13,9 @@ import subprocess
 import time
 from logging import Logger
 from pathlib import Path
+from typing import Any
+
+from bai_spawner.server_extension.part import Part
 
 PORT = 2222
 """Where sshd listens, in the container."""
@@ -38,6 +41,11 @@ PermitUserEnvironment no
 Subsystem sftp internal-sftp
 SetEnv "PATH={path}"
 """
+
+
+def part(serverapp: Any) -> Part:
+    """The session's sshd, kept running."""
+    return Part(run=SshServer(serverapp.log).serve)
 
 
 class SshServer:

@@ -1,0 +1,114 @@
+"""The extension as Jupyter Server loads it: a broken part costs no session."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+from typing import Any
+
+import pytest
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from bai_spawner.server_extension.api import SessionHandler
+from bai_spawner.server_extension.part import Part
+from tests.inside.conftest import Serve
+
+
+class Echo(SessionHandler):
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        self.finish(self.options_of("lines"))
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        self.finish(self.body(name=str, count=int))
+
+    @web.authenticated
+    @authorized
+    async def delete(self) -> None:
+        raise RuntimeError("a secret of the inside")
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A part that answers and works, in place of a session's."""
+    ran: list[str] = []
+
+    async def run() -> None:
+        ran.append("began")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ran.append("ended")
+
+    module: Any = types.ModuleType("echo")
+    module.part = lambda _: Part(handlers=((r"bai/api/echo", Echo, {}),), run=run)
+    monkeypatch.setitem(sys.modules, "bai_spawner.server_extension.echo", module)
+    return ran
+
+
+async def test_a_part_answers_whom_the_server_lets_in(serve: Serve, echo: list[str]) -> None:
+    served = await serve("echo")
+    answer = await served.allowed.get("bai/api/echo", params={"lines": "3"})
+    assert answer.json() == {"lines": "3"}
+    for method in ("GET", "POST", "DELETE"):
+        assert (await served.stranger.request(method, "bai/api/echo")).status_code == 403
+    served.forbidden()
+    for method in ("GET", "POST", "DELETE"):
+        assert (await served.allowed.request(method, "bai/api/echo")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [({"other": "1"}, "option"), ({"lines": ["1", "2"]}, "lines")],
+)
+async def test_an_option_that_is_not_known_is_refused_by_name(
+    serve: Serve, echo: list[str], params: dict[str, Any], field: str
+) -> None:
+    served = await serve("echo")
+    answer = await served.allowed.get("bai/api/echo", params=params)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (b"{", "body"),
+        (b"[]", "body"),
+        (b"[" * 100_000, "body"),
+        (b'{"other": 1}', "body"),
+        (b'{"count": true}', "count"),
+        (b'{"name": null}', "name"),
+    ],
+)
+async def test_a_body_of_another_shape_is_refused_by_name(
+    serve: Serve, echo: list[str], content: bytes, field: str
+) -> None:
+    served = await serve("echo")
+    answer = await served.allowed.post("bai/api/echo", content=content)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert len(answer.content) < 400
+
+
+async def test_what_went_wrong_inside_is_not_told_outside(serve: Serve, echo: list[str]) -> None:
+    served = await serve("echo")
+    answer = await served.allowed.delete("bai/api/echo")
+    assert answer.status_code == 500
+    assert answer.json() == {"message": "Internal Server Error"}
+
+
+async def test_the_server_goes_on_without_a_broken_part(serve: Serve, echo: list[str]) -> None:
+    served = await serve("there_is_no_such_part", "echo")
+    assert (await served.allowed.get("bai/api/echo")).status_code == 200
+
+
+async def test_what_a_part_does_ends_with_the_server(serve: Serve, echo: list[str]) -> None:
+    served = await serve("echo")
+    await served.allowed.get("bai/api/echo")
+    assert echo == ["began"]
+    await served.app._cleanup()
+    assert echo == ["began", "ended"]
