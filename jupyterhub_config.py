@@ -43,6 +43,8 @@ c.JupyterHub.default_url = "/hub/home"
 c.BaiRuntime.catalog_file = os.environ.get("BAI_CATALOG", str(here / "catalog.yaml"))
 c.BaiRuntime.state_dir = str(state)
 c.BaiRuntime.service_url = f"http://127.0.0.1:{service_port}"
+c.BaiRuntime.ssh_address = "127.0.0.1"
+c.BaiRuntime.ssh_ports = os.environ.get("BAI_SSH_PORTS", "31001-32000")
 if "BAI_RECORDS_URL" in os.environ:
     c.BaiRuntime.records_url = os.environ["BAI_RECORDS_URL"]
 if "BAI_NETWORK" in os.environ:

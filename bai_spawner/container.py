@@ -21,6 +21,7 @@ from bai_spawner.folders import HOME, FolderMount
 from bai_spawner.gpu.isolation import Attachment, Bind
 from bai_spawner.ledger import Allocation
 from bai_spawner.policy import Grant
+from bai_spawner.ports import Listening
 
 UID = GID = 1000
 CPU_PERIOD = 100_000
@@ -51,6 +52,10 @@ GPU_TOLD = ("BAI_GPU_ISOLATION", "BAI_GPU_ENFORCEMENT", "BAI_GPU_MEMORY_MIB")
 """What a session with a share is told of it."""
 USER_ENV = "/run/bai/env.json"
 """Where an image's launcher finds the user's variables (mode 0400, owner 1000)."""
+APPS = "/run/bai/apps.json"
+"""Where a session finds what apps its image has."""
+SSH_PORT = 2222
+"""Where sshd listens in a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,8 @@ class ContainerSpec:
     ``memory`` bounds memory and swap together. ``environment`` holds the session's
     token and is kept out of representations; a name without a value is one that the image
     may have set and the session must not have. ``devices`` are GPUs by uuid, ``binds``
-    folders of the host that belong to them, to read only.
+    folders of the host that belong to them, to read only. ``ports`` are the container's own
+    and where the host listens for each.
     """
 
     name: str
@@ -105,6 +111,7 @@ class ContainerSpec:
     files: tuple[File, ...] = ()
     devices: tuple[str, ...] = ()
     binds: tuple[Bind, ...] = ()
+    ports: Mapping[int, Listening] = field(default_factory=dict)
     cpu_period: int = CPU_PERIOD
     user: str = f"{UID}:{GID}"
     working_dir: str = HOME
@@ -117,13 +124,16 @@ def build_spec(
     placing: Placing,
     *,
     gpus: Attachment | None = None,
+    ssh: Listening | None = None,
+    apps: str = "",
     environment: Mapping[str, str],
     command: Iterable[str] | None = None,
 ) -> ContainerSpec:
     """The container for one session.
 
     ``environment`` is the platform's alone; the user's variables come with the grant.
-    ``gpus`` belong to the allocation's shares.
+    ``gpus`` belong to the allocation's shares. ``ssh`` is where its SSH is published,
+    ``apps`` what its image has, in JSON.
     """
     mounts = tuple(mounts)
     gpus = gpus or Attachment()
@@ -144,13 +154,19 @@ def build_spec(
         shares=allocation.shares,
         folders=tuple(m.label for m in mounts),
         gpu=allocation.gpu,
+        ssh_port=ssh.port if ssh else 0,
     )
     return ContainerSpec(
         name=names.container_name(placing.hub, grant.user, allocation.server),
         hostname=grant.session.lower()[:63],
         image=grant.image,
         command=tuple(command) if command else None,
-        environment={**environment, **_platform(grant), **_gpu_env(allocation, gpus)},
+        environment={
+            **environment,
+            **_platform(grant, placing),
+            **_ssh_env(ssh),
+            **_gpu_env(allocation, gpus),
+        },
         labels=labels.encode(written),
         network=placing.network,
         cpu_quota=grant.amounts.cpu * CPU_PERIOD,
@@ -159,13 +175,14 @@ def build_spec(
         pids=placing.pids,
         stop_timeout=placing.stop_timeout,
         mounts=mounts,
-        files=_files(grant),
+        files=_files(grant, apps),
         devices=gpus.devices,
         binds=gpus.injection.binds,
+        ports={SSH_PORT: ssh} if ssh else {},
     )
 
 
-def _platform(grant: Grant) -> dict[str, str]:
+def _platform(grant: Grant, placing: Placing) -> dict[str, str | None]:
     """What a session may know of itself."""
     return {
         "BAI_SESSION_NAME": grant.session,
@@ -174,8 +191,19 @@ def _platform(grant: Grant) -> dict[str, str]:
         "BAI_RESOURCE_GROUP": grant.group,
         "CPU_LIMIT": str(grant.amounts.cpu),
         "MEM_LIMIT": str(grant.amounts.memory),
+        "BAI_SHM_LIMIT": str(grant.amounts.shm),
+        "BAI_PIDS_LIMIT": str(placing.pids),
+        "BAI_FGPU": grant.fgpu if grant.amounts.quanta else None,
+        "BAI_PORT_PROXY": "1" if grant.port_proxy else None,
         "JUPYTERHUB_DEFAULT_URL": grant.default_url,
     }
+
+
+def _ssh_env(ssh: Listening | None) -> dict[str, str | None]:
+    """How the session tells its user where its SSH is; an image's own word counts for nothing."""
+    if not ssh:
+        return {"BAI_SSH_PORT": None, "BAI_SSH_HOST": None}
+    return {"BAI_SSH_PORT": str(ssh.port), "BAI_SSH_HOST": ssh.host or None}
 
 
 def _gpu_env(allocation: Allocation, gpus: Attachment) -> dict[str, str | None]:
@@ -195,7 +223,8 @@ def _gpu_env(allocation: Allocation, gpus: Attachment) -> dict[str, str | None]:
     return told | dict(gpus.injection.env)
 
 
-def _files(grant: Grant) -> tuple[File, ...]:
-    if not grant.env:
-        return ()
-    return (File(USER_ENV, json.dumps(dict(grant.env)).encode()),)
+def _files(grant: Grant, apps: str) -> tuple[File, ...]:
+    env = json.dumps(dict(grant.env)) if grant.env else ""
+    return tuple(
+        File(path, content.encode()) for path, content in ((USER_ENV, env), (APPS, apps)) if content
+    )

@@ -9,6 +9,7 @@
         ├── EngineAway      it did not answer: what runs is unknown, not stopped
         ├── ImageMissing    there is no such image and it may not be pulled
         ├── NameTaken       a container that is not ours holds the name
+        ├── PortTaken       another program has a port of the host that it was to have
         └── StartFailed     the container was made and did not become a session
 
 A message is for the person who must act on it: what was got, what is
@@ -155,6 +156,10 @@ class ImageMissing(EngineError):
 
 class NameTaken(EngineError):
     """A container without our labels holds the name. It is never removed or adopted."""
+
+
+class PortTaken(EngineError):
+    """A port of the host is another program's. The container is made, and does not run."""
 
 
 class StartFailed(EngineError):

@@ -68,7 +68,8 @@ class SessionLabels:
     """What a session's container says of itself.
 
     ``cpu`` is in cores, ``memory`` and ``shm`` in bytes; ``shares`` are its parts of devices,
-    ``gpu`` says what each of them comes to.
+    ``gpu`` says what each of them comes to. ``ssh_port`` is the host's port that leads to its
+    SSH server; 0 for none.
     """
 
     hub: str
@@ -87,6 +88,7 @@ class SessionLabels:
     shares: tuple[Share, ...] = ()
     folders: tuple[str, ...] = ()
     gpu: GpuCap | None = None
+    ssh_port: int = 0
 
     @property
     def key(self) -> Key:
@@ -96,6 +98,7 @@ class SessionLabels:
 
 _INTEGERS = ("cpu", "memory", "shm")
 _CAP = f"{PREFIX}gpu."
+_SSH_PORT = f"{PREFIX}ssh_port"
 _DIGITS = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -109,6 +112,8 @@ def encode(labels: SessionLabels) -> dict[str, str]:
         elif item.name == "folders":
             value = json.dumps(value)
         encoded[PREFIX + item.name] = str(value)
+    if labels.ssh_port:
+        encoded[_SSH_PORT] = str(labels.ssh_port)
     if labels.gpu and labels.shares:
         encoded |= {
             _CAP + item.name: str(getattr(labels.gpu, item.name)) for item in fields(GpuCap)
@@ -136,6 +141,8 @@ def decode(labels: Mapping[str, str]) -> SessionLabels:
         # an image has labels of its own: without a share they say nothing
         if shares and f"{_CAP}isolation" in labels:
             values["gpu"] = _cap(labels)
+        # sessions of the version before have none
+        values["ssh_port"] = _amount(labels.get(_SSH_PORT, "0"))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise LabelError(f"unreadable session labels: {error}") from error
     return SessionLabels(**values)  # type: ignore[arg-type]
@@ -143,7 +150,7 @@ def decode(labels: Mapping[str, str]) -> SessionLabels:
 
 def _plain(labels: SessionLabels | type[SessionLabels]) -> list[Field[Any]]:
     """The fields that have one label each."""
-    return [item for item in fields(labels) if item.name != "gpu"]
+    return [item for item in fields(labels) if item.name not in {"gpu", "ssh_port"}]
 
 
 def _cap(labels: Mapping[str, str]) -> GpuCap:

@@ -94,6 +94,9 @@ class Ledger:
                 found[allocation.id] = gone[0]
         return found
 
+    def __contains__(self, allocation: object) -> bool:
+        return allocation in self._held
+
     def __len__(self) -> int:
         return len(self._held)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from logging import Logger
 from typing import Literal
@@ -26,6 +26,7 @@ from bai_spawner.errors import (
     EngineAway,
     EngineError,
     ImageMissing,
+    PortTaken,
     Reason,
     StartFailed,
 )
@@ -53,6 +54,8 @@ END_SECONDS = 5.0
 """How long the end of a session waits for its container to be gone; the work goes on."""
 ANSWER_SECONDS = 5.0
 """The longest that one question whether a session answers may take."""
+PORT_TRIES = 5
+"""How many ports of the host are tried for a session."""
 ROOM_SECONDS = 5.0
 """How long a start waits for another hub's later one to give way."""
 
@@ -85,22 +88,27 @@ class Start:
         allocation: what it holds.
         mounts: its folders, before they are made.
         make_folders: whether the folders that everybody has are made too.
-        make_spec: the container, once the folders are there.
+        make_spec: the container, once the folders are there, from the image's labels.
+        image: what it is made from.
         port: where it listens.
         path: what is asked until it answers.
         seconds: how long all of it may take.
         pull: whether the image may be fetched.
+        port_taken: told that the host's port in the spec is another program's, before
+            another spec is asked for.
     """
 
     key: Key
     allocation: str
     mounts: tuple[FolderMount, ...]
     make_folders: bool
-    make_spec: Callable[[tuple[FolderMount, ...]], ContainerSpec]
+    make_spec: Callable[[tuple[FolderMount, ...], Mapping[str, str]], ContainerSpec]
+    image: str
     port: int
     path: str
     seconds: float
     pull: Pull = "never"
+    port_taken: Callable[[], None] = lambda: None
 
 
 class Lifecycle:
@@ -207,24 +215,32 @@ class Lifecycle:
         mounts = await asyncio.to_thread(
             self._folders.prepare, start.key[0], start.mounts, defaults=start.make_folders
         )
-        spec = start.make_spec(mounts)
         if start.pull == "always":
             report(Step.IMAGE)
-            await self._engine.pull(spec.image)
+            await self._engine.pull(start.image)
         report(Step.CREATING)
         try:
-            container = await self._create(spec, creating)
+            container = await self._create(start, mounts, creating)
         except ImageMissing:
             if start.pull != "missing":
                 raise
             report(Step.IMAGE)
-            await self._engine.pull(spec.image)
-            container = await self._create(spec, creating)
+            await self._engine.pull(start.image)
+            container = await self._create(start, mounts, creating)
         ledger = await self._ledger()
         ledger.confirm(start.allocation)
         await self._make_room(ledger, start.allocation)
         report(Step.STARTING)
-        await self._engine.start(container)
+        for _ in range(PORT_TRIES - 1):
+            try:
+                await self._engine.start(container)
+                break
+            except PortTaken as error:
+                self._log.warning("Another port is tried: %s", error)
+                start.port_taken()
+                container = await self._create(start, mounts, creating)
+        else:
+            await self._engine.start(container)
         await asyncio.to_thread(self._folders.verify, mounts)
         state = await self._alive(container)
         await self._gpus.check(state)
@@ -232,12 +248,18 @@ class Lifecycle:
         address = await self._answer(state, start, deadline)
         return Running(container, address)
 
-    async def _create(self, spec: ContainerSpec, creating: list[asyncio.Future[str]]) -> str:
-        """Create the container.
+    async def _create(
+        self,
+        start: Start,
+        mounts: tuple[FolderMount, ...],
+        creating: list[asyncio.Future[str]],
+    ) -> str:
+        """Create the container, in place of one that this start made before.
 
         A create that was asked for happens, and must be known of: a cancellation does not
         stop it, and whoever cleans up finds it in ``creating``.
         """
+        spec = start.make_spec(mounts, await self._engine.image_labels(start.image))
         creating.append(asyncio.ensure_future(self._engine.create(spec)))
         return await asyncio.shield(creating[-1])
 

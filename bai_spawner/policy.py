@@ -95,6 +95,12 @@ class Grant:
     quantum: Decimal
     per_gpu: int
     env: tuple[tuple[str, str], ...] = ()
+    port_proxy: bool = False
+
+    @property
+    def fgpu(self) -> str:
+        """What was granted of GPUs, in fGPU."""
+        return units.plain(units.from_quanta(self.amounts.quanta, self.quantum))
 
     @property
     def profile(self) -> str:
@@ -102,7 +108,7 @@ class Grant:
         amounts = self.amounts
         parts = [f"{amounts.cpu} CPU", f"{units.format_size(amounts.memory)} RAM"]
         if amounts.quanta:
-            parts.append(f"{units.plain(units.from_quanta(amounts.quanta, self.quantum))} fGPU")
+            parts.append(f"{self.fgpu} fGPU")
         return f"{self.environment} {self.version} · {self.group} · {', '.join(parts)}"
 
 
@@ -184,6 +190,7 @@ def check(
         quantum=catalog.gpu.quantum,
         per_gpu=catalog.gpu.quanta_per_gpu,
         env=options.env,
+        port_proxy=chosen.port_proxy,
     )
     return tuple(replace(grant, session=name) for name in session_names)
 

@@ -38,6 +38,7 @@ from bai_spawner.metrics import Books, Starts
 from bai_spawner.names import new_server_name
 from bai_spawner.options import FormRequest, SessionOptions, parse
 from bai_spawner.policy import Availability, Grant, Subject, Usage
+from bai_spawner.ports import Listening, Ports, parse_range
 from bai_spawner.reasons import End, Ending
 from bai_spawner.records import Facts, RecordsError
 
@@ -207,6 +208,33 @@ class BaiRuntime(LoggingConfigurable):
             c.BaiRuntime.service_url = "http://127.0.0.1:9082"
         """,
     )
+    ssh_ports = Unicode(
+        "31001-32000",
+        config=True,
+        help="""The ports of the host by which sessions are reached with SSH, both ends included.
+        Each live session has one of them; with none left, a session starts without SSH from
+        outside. An empty text publishes none::
+
+            c.BaiRuntime.ssh_ports = "22000-22499"
+        """,
+    )
+    ssh_address = Unicode(
+        "0.0.0.0",  # noqa: S104 - SSH from outside is what it is for, and keys alone open it
+        config=True,
+        help="""The address of the host on which those ports listen. The engine publishes them
+        past a firewall such as ufw; to reach them from this host alone::
+
+            c.BaiRuntime.ssh_address = "127.0.0.1"
+        """,
+    )
+    ssh_host = Unicode(
+        config=True,
+        help="""The name or address by which users reach those ports, as Lab shows it. By default
+        the one in the address of the page::
+
+            c.BaiRuntime.ssh_host = "gpu1.example.org"
+        """,
+    )
     gpu_interval = Float(
         15,
         min=0.1,
@@ -230,6 +258,7 @@ class BaiRuntime(LoggingConfigurable):
     engine = Instance(Engine)
     folders = Instance(FolderStore)
     gpus = Instance(Gpus)
+    ports = Instance(Ports)
     history = Instance(History)
     lifecycle = Instance(Lifecycle)
     starts = Instance(Starts)
@@ -274,6 +303,10 @@ class BaiRuntime(LoggingConfigurable):
     @default("gpus")
     def _default_gpus(self) -> Gpus:
         return Gpus(self.catalog, self.log)
+
+    @default("ports")
+    def _default_ports(self) -> Ports:
+        return Ports(parse_range(self.ssh_ports))
 
     @default("folders")
     def _default_folders(self) -> FolderStore:
@@ -321,6 +354,7 @@ class BaiRuntime(LoggingConfigurable):
             CatalogError: naming each bad key.
             FolderError: this process may not make folders for sessions.
         """
+        _ = self.ports
         if any("user" in policy.folders for policy in self.catalog.policies):
             self.folders.check_owner()
 
@@ -364,6 +398,7 @@ class BaiRuntime(LoggingConfigurable):
                 unstarted.add(session.allocation)
             if state.holds:
                 ledger.restore(session)
+                self.ports.restore(session.allocation, session.ssh_port)
             else:
                 ended.append(session)
         self.history.found(found, asked=asked, unstarted=unstarted)
@@ -476,6 +511,15 @@ class BaiRuntime(LoggingConfigurable):
                 raise
             told = f"{error}; nothing was started, tell an administrator"
             raise Refused((Problem("records", told, Reason.RECORDS),)) from error
+
+    def ssh(self, allocation: str) -> Listening | None:
+        """Where the host listens for a session's SSH; ``None`` when there is no port for it."""
+        port = self.ports.of(allocation, self.ledger)
+        if port is None:
+            if self.ssh_ports:
+                self.log.warning("No port of %s is left: no SSH from outside", self.ssh_ports)
+            return None
+        return Listening(self.ssh_address, port, self.ssh_host)
 
     def take(self, key: Key) -> Launch | None:
         """What was admitted for this server together with another; only the first asker has it."""

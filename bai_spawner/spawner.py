@@ -33,7 +33,7 @@ from jupyterhub.utils import maybe_future, url_path_join
 from tornado.ioloop import IOLoop
 from traitlets import Float, Int, default
 
-from bai_spawner import names
+from bai_spawner import apps, names
 from bai_spawner.container import ContainerSpec, Placing, build_spec
 from bai_spawner.errors import EngineError, Problem, Reason, Refused
 from bai_spawner.folders import FolderMount
@@ -175,6 +175,11 @@ class BaiSpawner(DockerSpawner):
     @default("network_name")
     def _default_network_name(self) -> str:
         return f"bai-{self.runtime.hub_id[:12]}"
+
+    @default("server_token_scopes")
+    def _default_server_token_scopes(self) -> list[str]:
+        """JupyterHub's own, and that a session may end itself: "Terminate" in Lab."""
+        return ["users:activity!user", "access:servers!server", "delete:servers!server"]
 
     @default("apply_user_options")
     def _default_apply_user_options(self) -> Callable[..., None]:
@@ -328,7 +333,9 @@ class BaiSpawner(DockerSpawner):
             allocation=launch.allocation.id,
             mounts=launch.mounts,
             make_folders=launch.make_folders,
-            make_spec=lambda mounts: self._spec(launch, mounts),
+            make_spec=lambda mounts, image: self._spec(launch, mounts, image),
+            port_taken=lambda: self.runtime.ports.taken(launch.allocation.id),
+            image=launch.grant.image,
             port=self.port,
             path=url_path_join(self.server.base_url, "api"),
             seconds=self._own_timeout(),
@@ -354,7 +361,9 @@ class BaiSpawner(DockerSpawner):
         timeout = float(self.start_timeout)
         return timeout - min(5.0, 0.1 * timeout)
 
-    def _spec(self, launch: Launch, mounts: tuple[FolderMount, ...]) -> ContainerSpec:
+    def _spec(
+        self, launch: Launch, mounts: tuple[FolderMount, ...], image: Mapping[str, str]
+    ) -> ContainerSpec:
         placing = Placing(
             hub=self.runtime.hub_id,
             network=self.network_name,
@@ -367,9 +376,20 @@ class BaiSpawner(DockerSpawner):
             mounts,
             placing,
             gpus=self.runtime.gpus.attachment(launch.allocation),
+            ssh=self.runtime.ssh(launch.allocation.id),
+            apps=self._apps(image),
             environment=self.get_env(),
             command=self.cmd or None,
         )
+
+    def _apps(self, image: Mapping[str, str]) -> str:
+        """The apps that an image's label declares, in JSON; none when it cannot be read."""
+        label = image.get(apps.LABEL)
+        try:
+            return apps.to_json(apps.parse(label)) if label else ""
+        except apps.AppsError as error:
+            self.log.warning("%s starts without apps of its image: %s", self._log_name, error)
+            return ""
 
     async def create_object(self) -> Any:
         """Not used: DockerSpawner's passes what users send through `str.format`."""

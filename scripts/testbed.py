@@ -8,8 +8,8 @@ import sys
 from typing import NoReturn
 
 from browser import ensure_browser
-from compiler import ensure_compiler
 from database import ensure_postgres
+from programs import ensure_programs
 from progress import SetupError, fail
 from up import prepare
 
@@ -20,7 +20,7 @@ def main(command: list[str]) -> NoReturn:
         env = prepare()
         env["BAI_CHROMIUM"] = ensure_browser()
         env["BAI_POSTGRES"] = str(ensure_postgres())
-        ensure_compiler()
+        ensure_programs()
     except SetupError as error:
         sys.exit(fail(error))
     sys.stdout.flush()

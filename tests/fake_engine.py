@@ -66,12 +66,19 @@ class FakeEngine(Engine):
         await self._enter("has_image")
         return True
 
+    async def image_labels(self, image: str) -> Mapping[str, str]:
+        del image
+        await self._enter("image_labels")
+        return {}
+
     async def pull(self, image: str) -> None:
         del image
         await self._enter("pull")
 
     async def create(self, spec: ContainerSpec) -> str:
         await self._enter("create")
+        if leftover := self._find(spec.name):
+            del self.containers[leftover.id]
         made = f"c{next(self._ids)}"
         self.containers[made] = ContainerState(
             id=made,

@@ -54,6 +54,10 @@ class Environment(Section):
     )
     tags: tuple[Text, ...] = Field((), description="words beside the name", strict=False)
     default_url: str = Field("/lab", pattern=r"^/[^\s]*$", description="the page it opens with")
+    port_proxy: bool = Field(
+        False,
+        description="whether whatever listens on a port in a session is at `/proxy/PORT/`",
+    )
     versions: dict[Key, Version] = Field(
         min_length=1, description="by version, such as '3.13'; quote the number"
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import re
 import tarfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ from bai_spawner.errors import (
     EngineError,
     ImageMissing,
     NameTaken,
+    PortTaken,
     shown,
 )
 
@@ -47,6 +49,8 @@ T = TypeVar("T")
 LOG_BYTES = 10 * 1024 * 1024
 GREET_SECONDS = 10.0
 """How long an engine that serves others may take to let in one more."""
+_PORT_TAKEN = re.compile(r"port is already allocated|address already in use")
+"""In the engine's words: another container has the port, or another program."""
 SECRET = frozenset({"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"})
 """Variables of a container's environment whose values no log may show."""
 
@@ -97,6 +101,15 @@ class Engine:
 
         return await self._call(inspect) is not None
 
+    async def image_labels(self, image: str) -> Mapping[str, str]:
+        """What an image says of itself; nothing when there is none."""
+
+        def inspect(client: docker.APIClient) -> Mapping[str, Any] | None:
+            return _unless_gone(lambda: client.inspect_image(image))  # type: ignore[no-untyped-call]
+
+        found = await self._call(inspect)
+        return (found["Config"].get("Labels") or {}) if found else {}
+
     async def pull(self, image: str) -> None:
         """Fetch an image.
 
@@ -124,8 +137,17 @@ class Engine:
         return await self._call(lambda client: _create(client, spec))
 
     async def start(self, container: str) -> None:
-        """Start it; a container that runs already is left alone."""
-        await self._call(lambda client: client.start(container))
+        """Start it; a container that runs already is left alone.
+
+        Raises:
+            PortTaken: a port of the host that it was to have is another program's.
+        """
+        try:
+            await self._call(lambda client: client.start(container))
+        except EngineError as error:
+            if _PORT_TAKEN.search(str(error)):
+                raise PortTaken(str(error)) from error
+            raise
 
     async def inspect(self, container: str) -> ContainerState | None:
         """What it is doing, or ``None`` when there is none."""
@@ -255,6 +277,7 @@ def _post(client: docker.APIClient, spec: ContainerSpec) -> str:
         # docker-py writes a name without a value as such, and the engine then unsets it
         environment=cast("dict[str, str]", dict(spec.environment)),
         labels=dict(spec.labels),
+        ports=list(spec.ports),
         stop_timeout=spec.stop_timeout,
         host_config=_host_config(client, spec),
     )
@@ -278,6 +301,7 @@ def _host_config(client: docker.APIClient, spec: ContainerSpec) -> dict[str, Any
         ],
         network_mode=spec.network,
         pids_limit=spec.pids,
+        port_bindings={port: (on.address, on.port) for port, on in spec.ports.items()},
         privileged=False,
         # what an engine can is asked only for a session that needs it
         device_requests=gpus.request(spec.devices, client.info() if spec.devices else {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bai_spawner.container import ContainerSpec, Placing, build_spec
 from bai_spawner.folders import FolderMount
 from bai_spawner.lifecycle import Start
@@ -16,7 +18,7 @@ async def start(runtime: BaiRuntime, network: str, launch: Launch, *, seconds: f
         BaiError: it did not become one; what was made is removed.
     """
 
-    def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
+    def spec(mounts: tuple[FolderMount, ...], _: Mapping[str, str]) -> ContainerSpec:
         gpus = runtime.gpus.attachment(launch.allocation)
         placing = Placing(hub=runtime.hub_id, network=network, stop_timeout=0)
         return build_spec(
@@ -29,6 +31,7 @@ async def start(runtime: BaiRuntime, network: str, launch: Launch, *, seconds: f
         mounts=launch.mounts,
         make_folders=False,
         make_spec=spec,
+        image=launch.grant.image,
         port=PORT,
         path="/api",
         seconds=seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def hub(runtime: BaiRuntime) -> Kept:
 async def launch(runtime: BaiRuntime, hub: Kept, server: str = "one") -> Running:
     admitted = await runtime.admit(ALICE, server, body=SMALL, session="")
 
-    def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
+    def spec(mounts: tuple[FolderMount, ...], _: Mapping[str, str]) -> ContainerSpec:
         placing = Placing(hub=runtime.hub_id, network="none")
         return build_spec(admitted.grant, admitted.allocation, mounts, placing, environment={})
 
@@ -117,6 +117,7 @@ async def launch(runtime: BaiRuntime, hub: Kept, server: str = "one") -> Running
         mounts=(),
         make_folders=False,
         make_spec=spec,
+        image=admitted.grant.image,
         port=8888,
         path="/api",
         seconds=5,

@@ -26,6 +26,7 @@ sessions = st.builds(
     shares=st.lists(shares, max_size=3).map(tuple),
     folders=st.lists(st.text(), max_size=3).map(tuple),
     gpu=st.none() | caps,
+    ssh_port=st.integers(0, 65535),
 ).map(lambda found: found if found.shares else replace(found, gpu=None))
 CAP = GpuCap("memcap", 16179, 20, Enforcement(Level.SESSION, Level.NONE, Faults.CONTEXTS))
 
@@ -100,6 +101,11 @@ def test_a_share_counts_in_other_units_rounded_up(
     quanta: int, of: int, now: int, counts: int
 ) -> None:
     assert Share("GPU-1", quanta, of).of(now) == Share("GPU-1", counts, now)
+
+
+def test_a_session_of_the_version_before_has_no_port(session: SessionLabels) -> None:
+    assert "bai.ssh_port" not in labels.encode(session)
+    assert labels.encode(replace(session, ssh_port=31001))["bai.ssh_port"] == "31001"
 
 
 def test_labels_of_others_do_not_disturb(session: SessionLabels) -> None:

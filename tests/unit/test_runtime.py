@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -22,6 +22,7 @@ from bai_spawner.errors import (
     EngineAway,
     EngineError,
     ImageMissing,
+    PortTaken,
     Reason,
     Refused,
     StartFailed,
@@ -33,6 +34,7 @@ from bai_spawner.ledger import Slot
 from bai_spawner.lifecycle import Running, Start
 from bai_spawner.options import FormRequest, from_form
 from bai_spawner.policy import Subject
+from bai_spawner.ports import Ports
 from bai_spawner.reasons import End, Ending, of_failure
 from bai_spawner.records import Facts, RecordsError
 from bai_spawner.runtime import BaiRuntime, Launch
@@ -99,7 +101,7 @@ async def go(
     report: Callable[[Step], None] = lambda _: None,
     **changed: Any,
 ) -> Running:
-    def spec(mounts: tuple[FolderMount, ...]) -> ContainerSpec:
+    def spec(mounts: tuple[FolderMount, ...], _: Mapping[str, str]) -> ContainerSpec:
         placing = Placing(hub=runtime.hub_id, network="none")
         return build_spec(launch.grant, launch.allocation, mounts, placing, environment={})
 
@@ -110,6 +112,7 @@ async def go(
         mounts=launch.mounts,
         make_folders=launch.make_folders,
         make_spec=spec,
+        image=launch.grant.image,
         **asked,
     )
     return await runtime.lifecycle.start(start, report)
@@ -238,6 +241,49 @@ async def test_a_missing_image_is_refused_at_once_and_pulled_only_when_allowed(
     with pytest.raises(ImageMissing):
         await launch(pull="missing")
     assert engine.calls.count("pull") == 1
+
+
+async def test_another_port_is_tried_when_the_first_is_taken(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    engine.fail["start"] = PortTaken("port is already allocated")
+    told: list[int] = []
+
+    def taken() -> None:
+        told.append(1)
+        if len(told) == 2:
+            del engine.fail["start"]
+
+    running = await launch(port_taken=taken)
+    assert len(told) == 2
+    assert engine.calls.count("create") == 3
+    assert (await engine.inspect(running.container) or running).labels["bai.user"] == "alice"
+
+
+async def test_a_session_whose_ports_are_all_taken_fails_and_holds_nothing(
+    runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    engine.fail["start"] = PortTaken("port is already allocated")
+    with pytest.raises(StartFailed, match="already allocated"):
+        await launch()
+    await settled(runtime)
+    assert len(runtime.ledger) == 0
+    assert engine.containers == {}
+
+
+async def test_a_port_is_free_again_when_its_session_has_ended(
+    runtime: BaiRuntime, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    runtime.ports = Ports(range(2000, 2001))
+    await launch()
+    (held,) = runtime.ledger
+    first = runtime.ssh(held.id)
+    assert first
+    assert (first.address, first.port) == ("0.0.0.0", 2000)
+    other = await runtime.admit(ALICE, "two", body={}, session="")
+    assert runtime.ssh(other.allocation.id) is None
+    await runtime.lifecycle.end(held.key, grace=0)
+    assert runtime.ssh(other.allocation.id) == first
 
 
 async def test_ending_twice_or_what_is_gone_succeeds_and_gives_back_once(

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,24 +32,6 @@ def test_a_kernel_whose_shared_memory_was_full_hears_its_size() -> None:
 )
 def test_of_any_other_death_nothing_is_claimed(returncode: int | None, kills: int) -> None:
     assert why(returncode, kills) == ""
-
-
-@pytest.mark.parametrize(
-    ("content", "kills"),
-    [
-        ("low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n", 2),
-        ("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n", 7),
-        ("oom_kill_disable 0\nunder_oom 0\n", 0),
-        ("", 0),
-    ],
-    ids=["cgroup v2", "cgroup v1", "an old kernel", "empty"],
-)
-def test_kills_are_counted_on_both_kinds_of_cgroups(
-    tmp_path: Path, content: str, kills: int
-) -> None:
-    events = tmp_path / "events"
-    events.write_text(content)
-    assert deaths.oom_kills((tmp_path / "missing", events)) == kills
 
 
 class Told(TellingConnection):

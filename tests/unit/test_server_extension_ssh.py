@@ -7,13 +7,15 @@ import contextlib
 import logging
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bai_spawner import server_extension
-from bai_spawner.server_extension import ssh
-from bai_spawner.server_extension.ssh import SshServer
+from bai_spawner.server_extension import login_shell as shell
+from bai_spawner.server_extension.ssh import server as ssh
+from bai_spawner.server_extension.ssh.server import SshServer
 
 pytestmark = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not here")
 
@@ -52,6 +54,36 @@ def test_a_key_is_added_and_those_that_are_there_stay(
     assert lines[:-1] == before.splitlines()
     assert lines[-1].startswith("ssh-ed25519 ")
     assert lines[-1].endswith(" id_container")
+
+
+def test_logins_have_what_the_server_has_but_its_tokens(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "secret")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/run/mps")
+    server.prepare()
+    kept = tmp_path / "run/environment.json"
+    assert mode(kept) == 0o600
+    assert shell.kept(kept)["CUDA_MPS_PIPE_DIRECTORY"] == "/run/mps"
+    assert "secret" not in kept.read_text()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_login_does_without_an_environment_that_cannot_be_read(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "environment.json"
+    assert shell.kept(path) == {}
+    path.write_text(content)
+    assert shell.kept(path) == {}
+
+
+def test_a_fingerprint_is_what_openssh_shows(server: SshServer, tmp_path: Path) -> None:
+    server.prepare()
+    public = tmp_path / "host.pub"
+    public.write_text(server.host_key + "\n")
+    told = subprocess.run(["ssh-keygen", "-lf", public], check=True, capture_output=True, text=True)
+    assert server.fingerprint in told.stdout.split()
 
 
 def test_each_session_has_keys_of_its_own(server: SshServer, tmp_path: Path) -> None:
@@ -112,6 +144,5 @@ async def test_without_a_place_for_keys_the_session_goes_on_without_ssh(
 
 
 def test_jupyter_server_finds_the_extension() -> None:
-    assert server_extension._jupyter_server_extension_points() == [
-        {"module": server_extension.__name__}
-    ]
+    (point,) = server_extension._jupyter_server_extension_points()
+    assert point["app"].name == "bai"

@@ -1,4 +1,4 @@
-"""SSH and SFTP into the session: with its own key, and with nothing else.
+"""The session's sshd: open with the session's own key, and with nothing else.
 
 The private key is ``id_container`` in the work directory, where the file browser shows
 it; key and host key are made new for each session. sshd runs as the session's user,
@@ -8,15 +8,18 @@ Sources: sshd_config(5); OpenSSH runs unprivileged for one user when PAM is off.
 """
 
 import asyncio
+import base64
+import hashlib
 import os
 import subprocess
 import time
 from logging import Logger
 from pathlib import Path
-from typing import Any
 
-from bai_spawner.server_extension.part import Part
+from bai_spawner.server_extension.login_shell import ENVIRONMENT, keep
 
+USER = "work"
+"""Whom a session belongs to, in its container."""
 PORT = 2222
 """Where sshd listens, in the container."""
 SSHD = "/usr/sbin/sshd"
@@ -39,13 +42,7 @@ AllowAgentForwarding no
 X11Forwarding no
 PermitUserEnvironment no
 Subsystem sftp internal-sftp
-SetEnv "PATH={path}"
 """
-
-
-def part(serverapp: Any) -> Part:
-    """The session's sshd, kept running."""
-    return Part(run=SshServer(serverapp.log).serve)
 
 
 class SshServer:
@@ -67,6 +64,13 @@ class SshServer:
         command: tuple[str, ...] = (SSHD,),
     ) -> None:
         self._log, self._home, self._run, self._command = log, home, run, command
+        self.running = False
+        """Whether it listens, or is about to."""
+        self.private_key = b""
+        """What opens it; empty when it could not be made."""
+        self.host_key = ""
+        """Its own public key, one line without a comment, and that key's fingerprint."""
+        self.fingerprint = ""
 
     async def serve(self) -> None:
         """Keep it running until cancelled. Without keys there is none, and the log says so."""
@@ -93,7 +97,14 @@ class SshServer:
         except OSError as error:
             self._log.error("sshd cannot be started: %s", error)
             return -1
-        return await process.wait()
+        self.running = True
+        try:
+            return await process.wait()
+        except asyncio.CancelledError:
+            process.terminate()
+            raise
+        finally:
+            self.running = False
 
     def prepare(self) -> None:
         """Make the keys and the configuration.
@@ -105,9 +116,11 @@ class SshServer:
             subprocess.CalledProcessError: a key cannot be made.
         """
         self._run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        make_key(self._run / "host_key")
+        self.host_key = " ".join(make_key(self._run / "host_key").split()[:2])
+        self.fingerprint = fingerprint(self.host_key)
         private = self._home / "id_container"
         public = make_key(private)
+        self.private_key = private.read_bytes()
         folder = self._home / ".ssh"
         folder.mkdir(mode=0o700, exist_ok=True)
         authorized = folder / "authorized_keys"
@@ -116,7 +129,8 @@ class SshServer:
         with authorized.open("a") as file:
             file.write("\n" if known and not known.endswith("\n") else "")
             file.write(public)
-        config = CONFIG.format(port=PORT, run=self._run, path=os.environ.get("PATH", ""))
+        keep(os.environ, self._run / ENVIRONMENT.name)
+        config = CONFIG.format(port=PORT, run=self._run)
         (self._run / "sshd_config").write_text(config)
 
 
@@ -132,3 +146,9 @@ def make_key(path: Path) -> str:
     line = public.read_text()
     public.unlink()
     return line
+
+
+def fingerprint(public: str) -> str:
+    """A public key's fingerprint as OpenSSH shows it: SHA-256 in base64, without padding."""
+    digest = hashlib.sha256(base64.b64decode(public.split()[1])).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
