@@ -3,6 +3,9 @@
 The server is upstream's, its authentication untouched; only the way to it is
 shorter. When the short way does not import, upstream's own program runs instead.
 
+It is the child of a process that keeps its output, and that imports nothing of it: see
+`output`.
+
 Run it with `python -I`: no module, `sitecustomize` or `PYTHON*` variable of the user's
 can then keep the server from starting. Everything else is read from `JUPYTERHUB_*`,
 as upstream does.
@@ -12,7 +15,8 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+
+from bai_spawner.server_extension.output import RUN, keep_session
 
 # Some 35 parsers are compiled on its import, 0.8 s, for a JSON schema format that
 # nothing here checks. jsonschema imports it under `suppress(ImportError)`.
@@ -38,17 +42,23 @@ def load() -> Callable[[], None]:
     return serve
 
 
-def stock() -> NoReturn:
-    """Replace this process by upstream's program, arguments kept."""
+def stock() -> None:
+    """Become upstream's program, arguments kept."""
     command = [sys.executable, "-I", "-m", "jupyterhub.singleuser", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606
 
 
-def main() -> None:
+def serve() -> None:
     """Serve until told to stop."""
     try:
-        serve = load()
+        upstream = load()
     except ImportError as error:
         print(f"bai-session: starting the stock server: {error}", file=sys.stderr)  # noqa: T201
         stock()
-    serve()
+    else:
+        upstream()
+
+
+def main(folder: str = RUN) -> None:
+    """Have a child serve, keep its output below a folder, and end as it does."""
+    sys.exit(keep_session(serve, folder))

@@ -10,6 +10,7 @@ the standard library alone, so that a login does not wait for it.
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,4 +55,7 @@ def main() -> NoReturn:
     mine = {**platform, **os.environ, "SHELL": BASH}
     if "PATH" in platform:
         mine["PATH"] = platform["PATH"]
+    # Python ignores these, and the program that it becomes would, too
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     os.execve(BASH, command(sys.argv[1:]), merged(mine, variables))  # noqa: S606

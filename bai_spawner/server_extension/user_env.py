@@ -14,6 +14,7 @@ library alone, so that a terminal opens without waiting for it.
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,6 +73,9 @@ def main(argv: Sequence[str] | None = None, path: Path = ENV_FILE) -> NoReturn:
     variables, problem = user_env_or_none(path)
     if problem:
         print(f"bai-user-env: {problem}", file=sys.stderr)  # noqa: T201
+    # Python ignores these, and the program that it becomes would, too
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
         # the program is looked up on the PATH that it will have; no shell is involved
         os.execvpe(command[0], command, merged(os.environ, variables))  # noqa: S606

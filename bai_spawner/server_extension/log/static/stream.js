@@ -1,0 +1,139 @@
+// Following the log: an answer that goes on, asked for again whenever it breaks off, from where
+// it was. Not an EventSource: that neither says why it was refused nor sends the token that
+// JupyterHub wants to see with what a page asks for.
+
+const SILENCE = 45_000;  // the server says something every 15 s
+const LONGEST = 30;
+
+/** The server does not want to: asking again by oneself would not help. */
+export class Refused extends Error {}
+
+const token = () => /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
+
+/** Why an answer is none, in the server's words where it has some. */
+const reason = async (response) => {
+  let told = "";
+  try {
+    told = String(JSON.parse(await response.text()).message ?? "");
+  } catch {
+    // a proxy's page, which is for somebody else
+  }
+  const status = `HTTP ${response.status}`;
+  return told ? `${told.slice(0, 300)} (${status})` : status;
+};
+
+const fields = (event) => {
+  const found = { event: "", id: "", data: "" };
+  for (const line of event.split("\n")) {
+    const [, name, value] = /^([a-z]+): ?(.*)$/.exec(line) ?? [];
+    if (name) found[name] = value;
+  }
+  return found;
+};
+
+/**
+ * Follows until it is told to stop; `again()` asks at once.
+ *
+ * Told are: `piece(text)`, `gap(words)`, `live()`, `lost(words, seconds)` before it asks again,
+ * and `refused(words)`, after which only `again()` does.
+ */
+export class Stream {
+  #url;
+  #told;
+  #mark = "";
+  #wake = () => {};
+
+  constructor(url, told) {
+    this.#url = url;
+    this.#told = told;
+    window.addEventListener("online", () => this.again());
+  }
+
+  again() {
+    this.#wake();
+  }
+
+  async run() {
+    for (let failed = 0; ; failed += 1) {
+      try {
+        await this.#once(() => { failed = 0; });
+        this.#told.lost("the connection ended", 1);
+        await this.#pause(1);
+      } catch (error) {
+        if (error instanceof Refused) {
+          this.#told.refused(error.message);
+          await this.#pause();
+        } else {
+          const seconds = Math.min(LONGEST, 2 ** failed);
+          this.#told.lost(error.message, seconds);
+          await this.#pause(seconds);
+        }
+      }
+    }
+  }
+
+  #pause(seconds) {
+    return new Promise((resolve) => {
+      const timer = seconds && setTimeout(resolve, seconds * 1000);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async #once(opened) {
+    const ended = new AbortController();
+    let timer = 0;
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => ended.abort(), SILENCE);
+    };
+    heard();
+    try {
+      const response = await this.#ask(ended.signal);
+      this.#told.live();
+      opened();
+      await this.#read(response.body, heard);
+    } catch (error) {
+      if (error instanceof TypeError) throw new Error("the session does not answer");
+      if (ended.signal.aborted) throw new Error("the session has fallen silent");
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      ended.abort();
+    }
+  }
+
+  async #ask(signal) {
+    const headers = { Accept: "text/event-stream", "X-XSRFToken": token() };
+    if (this.#mark) headers["Last-Event-ID"] = this.#mark;
+    const response = await fetch(this.#url, { headers, signal, cache: "no-store" });
+    const kind = response.headers.get("Content-Type") ?? "";
+    if (response.ok && kind.startsWith("text/event-stream")) return response;
+    const words = response.ok ? "it answers with something else" : await reason(response);
+    const final = response.status >= 400 && response.status < 500 && response.status !== 429;
+    throw final ? new Refused(words) : new Error(words);
+  }
+
+  async #read(body, heard) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      heard();
+      const events = (rest + value).split("\n\n");
+      rest = events.pop();
+      for (const event of events) this.#take(fields(event));
+    }
+  }
+
+  #take({ event, id, data }) {
+    if (!data) return;
+    const text = JSON.parse(data);
+    if (event === "gap") this.#told.gap(text);
+    else if (!event) this.#told.piece(text);
+    if (id) this.#mark = id;
+  }
+}
