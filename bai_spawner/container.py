@@ -48,7 +48,7 @@ GPU_VARIABLES = (
     "NVIDIA_VISIBLE_DEVICES",
 )
 """By these NVIDIA's toolkit and driver are told what a container gets, and how much of it."""
-GPU_TOLD = ("BAI_GPU_ISOLATION", "BAI_GPU_ENFORCEMENT", "BAI_GPU_MEMORY_MIB")
+GPU_TOLD = ("BAI_GPU_ISOLATION", "BAI_GPU_ENFORCEMENT", "BAI_GPU_MEMORY_MIB", "BAI_GPU_SM")
 """What a session with a share is told of it."""
 USER_ENV = "/run/bai/env.json"
 """Where an image's launcher finds the user's variables (mode 0400, owner 1000)."""
@@ -218,7 +218,7 @@ def _gpu_env(allocation: Allocation, gpus: Attachment) -> dict[str, str | None]:
         told["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
     if allocation.gpu:
         cap = allocation.gpu
-        facts = (cap.isolation, str(cap.enforcement), str(cap.memory))
+        facts = (cap.isolation, str(cap.enforcement), str(cap.memory), str(cap.sm))
         told.update(zip(GPU_TOLD, facts, strict=True))
     return told | dict(gpus.injection.env)
 

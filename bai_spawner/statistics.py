@@ -7,6 +7,9 @@ that is missing or a file that is odd counts as 0. Where the kernel's files are
 another machine's, or hidden by the hub's own container, it finds nothing, and
 `from_engine` makes the same value from the engine's answer.
 
+`OwnCgroup` reads the same files from inside a container, and the limits beside them.
+Hub and session both import this module, so it imports the standard library alone.
+
 Not here: the size of a container's writable layer. No cgroup knows it, and the
 engine walks the whole layer to tell.
 
@@ -26,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path("/sys/fs/cgroup")
+MEMBERSHIPS = Path("/proc/self/cgroup")
 NANOSECONDS = 10**9
 MICROSECONDS = 10**6
 
@@ -33,6 +37,10 @@ _NAME = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?", re.ASCII)
 """A container's directory: ``<id>`` of the driver cgroupfs, ``docker-<id>.scope`` of systemd."""
 _ENOUGH = 256 * 1024
 """Bytes that hold any of these files; the kernel hands over a whole one in one read."""
+_SELF = "self"
+"""What the container that this process is in is called here."""
+_UNLIMITED = 2**62
+"""Bytes from which on a limit of cgroup v1 is none: it says 2^63 less a page."""
 _MOST_DIGITS = 20
 """Of an unsigned 64-bit number, which is what the kernel counts with."""
 
@@ -101,14 +109,9 @@ class Cgroups:
     """
 
     def __init__(self, root: Path = ROOT) -> None:
-        if (root / "cgroup.controllers").exists():
-            tree = _Tree(root)
-            self._layout: _Layout = _V2(tree)
-            self._trees = [tree]
-        else:
-            trees = {name: _Tree(_mounted(root, name)) for name in _V1.CONTROLLERS}
-            self._layout = _V1(**trees)
-            self._trees = list(trees.values())
+        self._layout = _layout(root)
+        # the controller cpu of version 1 knows limits alone
+        self._trees = [tree for name, tree in self._layout.trees.items() if name != "cpu"]
 
     def read(self, container: str) -> Sample | None:
         """What a container used, by its full id; ``None`` when it has no cgroup here."""
@@ -127,6 +130,53 @@ class Cgroups:
             tree.find(containers)
         samples = ((container, self._layout.sample(container)) for container in containers)
         return {container: sample for container, sample in samples if sample is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a control group may use at most: cores, bytes, processes and threads.
+
+    ``None``: as much as there is, or it is not told.
+    """
+
+    cpu: float | None
+    memory: int | None
+    processes: int | None
+
+
+class OwnCgroup:
+    """The control group of the container that this process is in.
+
+    What a container sees at ``/sys/fs/cgroup`` is its own cgroup, except where it has version
+    2 and no namespace of cgroups: there it sees the whole machine's, and its own is where
+    ``/proc/self/cgroup`` says. Outside of containers it is this process's own, or the machine's.
+
+    Args:
+        root: where control groups are mounted.
+        memberships: the kernel's list of this process's control groups.
+    """
+
+    def __init__(self, root: Path = ROOT, memberships: Path = MEMBERSHIPS) -> None:
+        self._layout = _layout(root)
+        paths = _paths(memberships)
+        for controller, tree in self._layout.trees.items():
+            tree.settle(_SELF, paths.get(controller, ""))
+
+    def sample(self) -> Sample | None:
+        """What the container used up to now; ``None`` where the kernel's files are not there."""
+        return self._layout.sample(_SELF)
+
+    def limits(self) -> Limits:
+        """What it may use."""
+        return self._layout.limits(_SELF)
+
+    def active_cache(self) -> int:
+        """Bytes of files read more than once: in use, and yet taken back before any killing."""
+        return self._layout.active_cache(_SELF)
+
+    def oom_kills(self) -> int:
+        """Processes killed for want of memory since it started; 0 where that cannot be known."""
+        return self._layout.oom_kills(_SELF)
 
 
 def from_engine(stats: Mapping[str, Any], at: float | None = None) -> Sample:
@@ -164,6 +214,17 @@ class _Tree:
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._places: dict[str, str] = {}
+
+    def settle(self, container: str, path: str) -> None:
+        """Place a container at a path below the root, else at the root.
+
+        At the root without being asked where version 2 shows nothing but the container's own:
+        the machine's root has no type.
+        """
+        below = Path(self._root, path.lstrip("/"))
+        whole = not Path(self._root, "cgroup.type").exists()
+        found = whole and ".." not in below.parts and below.is_dir()
+        self._places[container] = str(below) if found else self._root
 
     def forget_others(self, containers: Collection[str]) -> None:
         """Keep only these; a container keeps its place when it is started again."""
@@ -209,16 +270,17 @@ class _Tree:
 class _V1:
     """A hierarchy for each controller."""
 
-    CONTROLLERS = ("memory", "cpuacct", "blkio", "pids")
+    CONTROLLERS = ("memory", "cpu", "cpuacct", "blkio", "pids")
     _IO = ("blkio.throttle.io_service_bytes_recursive", "blkio.bfq.io_service_bytes_recursive")
     """The first that counts anything, as runc has it: some kernels fill only one of them."""
 
-    def __init__(self, memory: _Tree, cpuacct: _Tree, blkio: _Tree, pids: _Tree) -> None:
-        self._memory, self._cpu, self._blkio, self._pids = memory, cpuacct, blkio, pids
+    def __init__(self, root: Path) -> None:
+        self.trees = {name: _Tree(_mounted(root, name)) for name in self.CONTROLLERS}
+        self._memory, self._cpu, self._cpuacct, self._blkio, self._pids = self.trees.values()
 
     def sample(self, container: str) -> Sample | None:
         at = time.monotonic()
-        cpu = self._cpu.read(container, "cpuacct.usage")
+        cpu = self._cpuacct.read(container, "cpuacct.usage")
         usage = self._memory.read(container, "memory.usage_in_bytes")
         processes = self._pids.read(container, "pids.current")
         if not (cpu or usage or processes):
@@ -233,7 +295,23 @@ class _V1:
             processes=_number(processes),
             io_read=read,
             io_written=written,
-            oom_kills=_field(self._memory.read(container, "memory.oom_control"), b"oom_kill"),
+            oom_kills=self.oom_kills(container),
+        )
+
+    def oom_kills(self, container: str) -> int:
+        return _field(self._memory.read(container, "memory.oom_control"), b"oom_kill")
+
+    def active_cache(self, container: str) -> int:
+        return _field(self._memory.read(container, "memory.stat"), b"total_active_file")
+
+    def limits(self, container: str) -> Limits:
+        quota = self._cpu.read(container, "cpu.cfs_quota_us")
+        period = self._cpu.read(container, "cpu.cfs_period_us")
+        memory = _limit(self._memory.read(container, "memory.limit_in_bytes"))
+        return Limits(
+            cpu=_cores(quota, period),
+            memory=memory if memory and memory < _UNLIMITED else None,
+            processes=_limit(self._pids.read(container, "pids.max")),
         )
 
     def _io(self, container: str) -> tuple[int, int]:
@@ -253,8 +331,9 @@ class _V1:
 class _V2:
     """One hierarchy for all controllers."""
 
-    def __init__(self, tree: _Tree) -> None:
-        self._tree = tree
+    def __init__(self, root: Path) -> None:
+        self._tree = _Tree(root)
+        self.trees = {"": self._tree}
 
     def sample(self, container: str) -> Sample | None:
         at = time.monotonic()
@@ -273,11 +352,42 @@ class _V2:
             processes=_number(processes),
             io_read=_sum(transfers, b"rbytes="),
             io_written=_sum(transfers, b"wbytes="),
-            oom_kills=_field(self._tree.read(container, "memory.events"), b"oom_kill"),
+            oom_kills=self.oom_kills(container),
+        )
+
+    def oom_kills(self, container: str) -> int:
+        return _field(self._tree.read(container, "memory.events"), b"oom_kill")
+
+    def active_cache(self, container: str) -> int:
+        return _field(self._tree.read(container, "memory.stat"), b"active_file")
+
+    def limits(self, container: str) -> Limits:
+        quota, _, period = self._tree.read(container, "cpu.max").partition(b" ")
+        return Limits(
+            cpu=_cores(quota, period),
+            memory=_limit(self._tree.read(container, "memory.max")),
+            processes=_limit(self._tree.read(container, "pids.max")),
         )
 
 
 _Layout = _V1 | _V2
+
+
+def _layout(root: Path) -> _Layout:
+    return _V2(root) if (root / "cgroup.controllers").exists() else _V1(root)
+
+
+def _paths(memberships: Path) -> dict[str, str]:
+    """This process's control group by controller, which is ``""`` of version 2.
+
+    Lines are such as ``4:memory:/docker/…``, ``2:cpu,cpuacct:/docker/…`` and ``0::/``.
+    """
+    try:
+        lines = memberships.read_text(errors="surrogateescape").split("\n")
+    except OSError:
+        return {}
+    fields = [line.split(":", 2) for line in lines if line.count(":") > 1]
+    return {name: path for _, names, path in fields for name in names.split(",")}
 
 
 def _mounted(root: Path, controller: str) -> Path:
@@ -306,6 +416,17 @@ def _number(word: bytes) -> int:
     """A count; 0 for anything else, such as ``max``."""
     word = word.strip()
     return int(word) if word.isdigit() and len(word) <= _MOST_DIGITS else 0
+
+
+def _limit(word: bytes) -> int | None:
+    """A limit; ``None`` where there is none, which is said by ``max``, or by no file."""
+    return _number(word) or None
+
+
+def _cores(quota: bytes, period: bytes) -> float | None:
+    """Cores that a quota of each period comes to; ``max`` and ``-1`` are no quota."""
+    allowed, every = _number(quota), _number(period)
+    return allowed / every if allowed and every else None
 
 
 def _field(content: bytes, name: bytes) -> int:

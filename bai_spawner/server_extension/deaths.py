@@ -4,35 +4,21 @@ Memory and shared memory are the session's, for all its kernels, terminals and a
 together; who asks for more is killed by Linux without a word. The session itself lives
 on, so nobody but its server can say what happened.
 
-Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst (memory.events) and
-cgroup-v1/memory.rst (memory.oom_control); mmap(2) for SIGBUS.
+Source: mmap(2) for SIGBUS.
 """
 
 import os
-import re
 import signal
 from pathlib import Path
 
-EVENTS = (
-    Path("/sys/fs/cgroup/memory.events"),
-    Path("/sys/fs/cgroup/memory/memory.oom_control"),
-)
-"""Where a container sees how many of its processes were killed for memory: cgroup v2, v1."""
+from bai_spawner.statistics import OwnCgroup
+
 SHM = Path("/dev/shm")  # noqa: S108 - not a temporary file but the session's shared memory
 
-_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
-
-def oom_kills(events: tuple[Path, ...] = EVENTS) -> int:
+def oom_kills() -> int:
     """Processes of this session that were killed for memory; 0 where that cannot be known."""
-    for path in events:
-        try:
-            found = _KILLS.search(path.read_text())
-        except OSError:
-            continue
-        if found:
-            return int(found[1])
-    return 0
+    return OwnCgroup().oom_kills()
 
 
 def shm_size(path: Path = SHM) -> int:
@@ -49,8 +35,9 @@ def memory_limit() -> int:
 
 def size(number: int) -> str:
     """Bytes as people read them."""
-    gib = number / 2**30
-    return f"{gib:.3g} GiB" if gib >= 1 else f"{number / 2**20:.3g} MiB"
+    amount, unit = (number / 2**30, "GiB") if number >= 2**30 else (number / 2**20, "MiB")
+    # three digits that count, and none of an exponent
+    return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.3g} {unit}"  # noqa: PLR2004
 
 
 def why(returncode: int | None, *, kills: int, shm: int, memory: int) -> str | None:

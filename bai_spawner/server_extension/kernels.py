@@ -7,6 +7,7 @@ variables: it is the more specific wish.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ class UserEnvKernelManager(ServerKernelManager):
 
     death: str | None = None
     """Why it was killed last, in words, where that is known."""
+    killed: tuple[int, str] | None = None
+    """Of the last time that it was killed for memory: the how manieth such kill of this session
+    that was, and why. It outlives the restart."""
     _kills_before = 0
 
     async def is_alive(self) -> bool:  # type: ignore[override] # upstream binds it both ways
@@ -43,12 +47,16 @@ class UserEnvKernelManager(ServerKernelManager):
 
     def _why(self) -> str | None:
         process = getattr(self.provisioner, "process", None)
-        return deaths.why(
-            process.returncode if process else None,
-            kills=deaths.oom_kills() - self._kills_before,
+        code, kills = process.returncode if process else None, deaths.oom_kills()
+        why = deaths.why(
+            code,
+            kills=kills - self._kills_before,
             shm=deaths.shm_size(),
             memory=deaths.memory_limit(),
         )
+        if why and code == -signal.SIGKILL:
+            self.killed = (kills, why)
+        return why
 
     async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
         """Hand on the environment that the caller gave, or the server's, with the user's in it."""

@@ -247,6 +247,7 @@ def test_a_session_may_know_what_keeps_it_to_its_share() -> None:
         "BAI_GPU_ISOLATION": "memcap",
         "BAI_GPU_ENFORCEMENT": "memory: session, compute: none, faults: contexts",
         "BAI_GPU_MEMORY_MIB": "16179",
+        "BAI_GPU_SM": "20",
     }
     assert Enforcement.parse(str(told["BAI_GPU_ENFORCEMENT"])) == HELD
 
