@@ -67,7 +67,7 @@ RESERVED = frozenset(
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PATH = re.compile(r"(/[A-Za-z0-9_~+-][A-Za-z0-9._~+-]*)+/?")
-_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SHOWN = 60
 
 

@@ -55,6 +55,8 @@ async def test_a_part_answers_whom_the_server_lets_in(serve: Serve, echo: list[s
     served = await serve("echo")
     answer = await served.allowed.get("bai/api/echo", params={"lines": "3"})
     assert answer.json() == {"lines": "3"}
+    from_lab = await served.allowed.get("bai/api/echo?lines=3&1732585000000")
+    assert from_lab.json() == {"lines": "3"}
     for method in ("GET", "POST", "DELETE"):
         assert (await served.stranger.request(method, "bai/api/echo")).status_code == 403
     served.forbidden()
