@@ -22,13 +22,14 @@ from progress import SetupError, fail
 from tests.perf.availability import answers
 from tests.perf.decisions import decisions, decisions_on_devices
 from tests.perf.form import forms
+from tests.perf.inside import measure_inside
 from tests.perf.machine import facts
 from tests.perf.placement import refusals
 from tests.perf.reconcile import measure_reconciling
 from tests.perf.records import records
 from tests.perf.start import measure_starts
 
-PARTS = ("start", "decisions", "placement", "form", "records", "reconcile")
+PARTS = ("start", "inside", "decisions", "placement", "form", "records", "reconcile")
 STARTS = 9
 
 
@@ -42,6 +43,8 @@ def main() -> int:
     try:
         if asked.only in {None, "start"}:
             measure_starts(client, asked.starts, say)
+        if asked.only in {None, "inside"}:
+            measure_inside(client, say)
     except SetupError as error:
         return fail(error)
     for measured in _without_engine(asked.only):

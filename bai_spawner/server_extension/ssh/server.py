@@ -9,6 +9,7 @@ Sources: sshd_config(5); OpenSSH runs unprivileged for one user when PAM is off.
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -22,7 +23,8 @@ USER = "work"
 """Whom a session belongs to, in its container."""
 PORT = 2222
 """Where sshd listens, in the container."""
-SSHD = "/usr/sbin/sshd"
+SSHD, SSH_KEYGEN = "/usr/sbin/sshd", "/usr/bin/ssh-keygen"
+"""By their full paths: the user's ~/.local/bin comes first on the server's PATH."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 60.0
 """Seconds before the first and, at most, before a later attempt to start it again."""
 STEADY_SECONDS = 30.0
@@ -101,7 +103,9 @@ class SshServer:
         try:
             return await process.wait()
         except asyncio.CancelledError:
-            process.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
             raise
         finally:
             self.running = False
@@ -140,7 +144,7 @@ def make_key(path: Path) -> str:
     Only the private half is left on disk.
     """
     path.unlink(missing_ok=True)
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)]
+    command = [SSH_KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - no text of anybody's
     public = path.with_name(f"{path.name}.pub")
     line = public.read_text()
