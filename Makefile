@@ -65,5 +65,6 @@ pictures:
 	@$(VENV)/python scripts/testbed.py $(VENV)/python scripts/pictures.py $(ARGS)
 
 clean:
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+		labextension/dist labextension/lib labextension/node_modules
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -67,6 +67,8 @@ def _install(extras: frozenset[str]) -> None:
         f"pip install bai-spawner{package}",
         [PYTHON, "-m", "pip", "install", "--quiet", "--no-input", *backend, "-e", f".{package}"],
         "pip needs an index that has these packages (PIP_INDEX_URL), and its CA (PIP_CERT)",
+        # a hub shows no Lab: it needs neither the labextension nor the time that this takes
+        {"SKIP_JUPYTER_BUILDER": "1"},
     )
 
 

@@ -20,8 +20,8 @@ def ensure_proxy() -> None:
         return
     if not shutil.which("node") or not shutil.which("npm"):
         raise SetupError(
-            "Node.js 18 or newer with npm is missing: install it (on Debian: apt-get install "
-            "nodejs npm)"
+            "Node.js (20.19 or newer, or 22.12 or newer) with npm is missing: install it, on "
+            "Debian 13 with: apt-get install nodejs npm"
         )
     TOOLS.mkdir(exist_ok=True)
     run(

@@ -1,0 +1,11 @@
+/** A compute session, in JupyterLab: one plugin a file. */
+
+import api from './api';
+import apps from './apps';
+import log from './log';
+import session from './session';
+import ssh from './ssh';
+import terminal from './terminal';
+import usage from './usage';
+
+export default [api, apps, log, session, ssh, terminal, usage];

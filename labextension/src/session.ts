@@ -1,0 +1,91 @@
+/** The session itself: what it is, and its end. */
+
+import { ILabShell, ILabStatus, ILayoutRestorer } from '@jupyterlab/application';
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, showErrorMessage } from '@jupyterlab/apputils';
+import { PageConfig, URLExt } from '@jupyterlab/coreutils';
+import { IMainMenu } from '@jupyterlab/mainmenu';
+
+import { type SessionApi, words } from './api';
+import { sessionIcon } from './icons';
+import { SessionPanel } from './session_panel';
+import { terminate } from './terminate';
+import { CATEGORY, Command, ISessionApi } from './tokens';
+
+const BROWSE = 'filebrowser:go-to-path';
+/** After Lab's own ways to leave, before the hub's. */
+const MENU_RANK = 98;
+
+function activate(
+  app: JupyterFrontEnd,
+  api: SessionApi,
+  palette: ICommandPalette | null,
+  menu: IMainMenu | null,
+  labShell: ILabShell | null,
+  restorer: ILayoutRestorer | null,
+  status: ILabStatus | null
+): void {
+  const { commands, shell } = app;
+  const run = (command: string) => () => void commands.execute(command);
+
+  const panel = new SessionPanel(api, {
+    openFolder: path => {
+      if (labShell) {
+        void commands.execute(BROWSE, { path });
+      } else {
+        const tree = URLExt.join(PageConfig.getBaseUrl(), 'tree', URLExt.encodeParts(path));
+        window.open(tree, '_blank', 'noopener');
+      }
+    },
+    terminal: run(Command.terminal),
+    log: run(Command.log),
+    ssh: run(Command.ssh),
+    usage: run(Command.usage),
+    terminate: run(Command.terminate)
+  });
+  panel.id = 'bai-session';
+  panel.title.icon = sessionIcon;
+  panel.title.caption = 'This session';
+  shell.add(panel, 'right', { rank: 1000 });
+  restorer?.add(panel, panel.id);
+
+  commands.addCommand(Command.session, {
+    label: 'Show this session',
+    icon: sessionIcon,
+    execute: () => shell.activateById(panel.id)
+  });
+
+  let asking = false;
+  commands.addCommand(Command.terminate, {
+    label: 'Terminate Session…',
+    caption: 'End this session: says what will be lost, and copies what you want to keep',
+    execute: async () => {
+      if (asking) {
+        return;
+      }
+      asking = true;
+      try {
+        await terminate(api, status?.isDirty ?? false);
+      } catch (error) {
+        await showErrorMessage('The session goes on', words(error));
+      } finally {
+        asking = false;
+      }
+    }
+  });
+
+  palette?.addItem({ command: Command.session, category: CATEGORY });
+  palette?.addItem({ command: Command.terminate, category: CATEGORY });
+  menu?.fileMenu.addGroup([{ command: Command.terminate }], MENU_RANK);
+}
+
+const session: JupyterFrontEndPlugin<void> = {
+  id: 'bai-spawner:session',
+  description: 'Tells what this session is, and ends it.',
+  autoStart: true,
+  requires: [ISessionApi],
+  optional: [ICommandPalette, IMainMenu, ILabShell, ILayoutRestorer, ILabStatus],
+  activate
+};
+
+export default session;
