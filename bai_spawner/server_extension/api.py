@@ -39,12 +39,15 @@ class SessionHandler(APIHandler):
     def options_of(self, *known: str) -> dict[str, str]:
         """The query's options, each given once.
 
+        JupyterLab adds the time to every address, ``?1732585000000``, so that nothing on the
+        way answers for the server: that is no option.
+
         Raises:
             Wrong: one is not known, or is given twice.
         """
         found: dict[str, str] = {}
         for name, values in self.request.query_arguments.items():
-            if name in {"_xsrf", "token"}:
+            if name in {"_xsrf", "token"} or (name.isdecimal() and values == [b""]):
                 continue
             if name not in known:
                 accepted = f"accepted: {', '.join(known)}" if known else "there are no options"

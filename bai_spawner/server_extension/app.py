@@ -11,7 +11,7 @@ from jupyter_server.extension.application import ExtensionApp
 
 from bai_spawner.server_extension.part import Part
 
-PARTS = ("ssh",)
+PARTS = ("ssh", "log", "greeting", "usage", "apps", "apps.ports", "activity", "session")
 """Modules of this package, in the order in which they are asked."""
 
 
