@@ -24,6 +24,18 @@ USER = "ada"
 DOCS = REPO / "docs" / "images"
 SIMULATED = REPO / "docs" / "examples" / "simulated-gpus.yaml"
 WIDE, NARROW, HEIGHT = 1000, 375, 760
+WORK = """
+mkdir -p runs/first results && head -c 42000000 /dev/zero >results/matrix.npy
+echo '{}' >analysis.ipynb
+"""
+"""What a user leaves outside the folders."""
+HOLD = """
+import time
+held = bytearray(b"x") * 300_000_000
+while True:
+    sum(range(2_000_000)); time.sleep(0.05)
+"""
+"""A program that uses some memory and some of a core."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
@@ -119,8 +131,8 @@ def fill_the_form(page: Page, camera: Camera) -> None:
     camera.take("wizard-review")
 
 
-def launch_and_work(page: Page, camera: Camera, hub: Deployment) -> None:
-    """From LAUNCH to Lab and the terminal."""
+def launch(page: Page, camera: Camera, hub: Deployment) -> None:
+    """From LAUNCH to Lab."""
     slow = hub.state / "faults" / "create"
     slow.parent.mkdir(exist_ok=True)
     slow.write_text('{"delay": 3}')
@@ -137,19 +149,57 @@ def launch_and_work(page: Page, camera: Camera, hub: Deployment) -> None:
     camera.take("home-stop")
     press(page.get_by_role("alertdialog"), "STOP")
     page.get_by_role("link", name="Open thesis1").click()
-    card = page.locator(".jp-LauncherCard", has_text="Terminal (tmux)")
-    card.wait_for(timeout=60_000)
+    page.locator(".jp-LauncherCard").first.wait_for(timeout=60_000)
+
+
+def work_in_lab(page: Page, camera: Camera, hub: Deployment) -> None:
+    """JupyterLab's panels, dialogs and apps in a session that has been worked in."""
+    with hub.login(USER) as visitor:
+        visitor.stop_all()
+        asked = {"environment": "numpy", "preset": "small", "mounts": [{"folder": "data"}]}
+        visitor.start("lab", asked, name="thesis")
+        visitor.ready("lab")
+    session = hub.container(USER, "lab")
+    session.exec_run(["sh", "-c", WORK])
+    session.exec_run(["python3", "-c", HOLD], detach=True)
+    url = f"{hub.url}/user/{USER}/lab"
+    page.goto(f"{url}/lab?reset")
+    page.locator(".jp-LauncherCard[data-category='Session']").first.wait_for(timeout=60_000)
+    page.get_by_title("Usage of this session").first.click()
+    page.wait_for_timeout(15_000)  # for the plots to have something to show
+    camera.take("lab-usage")
+    page.get_by_role("tab", name="This session", exact=True).click()
+    camera.take("lab-session")
+    press(page, "Terminate session…")
+    page.get_by_role("listitem").first.wait_for()
+    camera.take("lab-terminate")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    open_card(page, "SSH")
+    page.get_by_role("dialog").get_by_text("SHA256:").first.wait_for()
+    camera.take("lab-ssh")
+    page.keyboard.press("Escape")
+    page.goto(f"{url}/lab?reset")
+    open_card(page, "Session log")
+    page.wait_for_timeout(2000)
+    camera.take("lab-log")
+    page.goto(f"{url}/lab?reset")
+    page.locator(".jp-LauncherCard[data-category='Session']").first.wait_for()
     camera.take("lab")
-    with page.context.expect_page() as opened:
-        card.click()
-    terminal = opened.value
-    terminal.locator(".xterm-screen").wait_for()
-    terminal.wait_for_timeout(2000)
-    terminal.keyboard.type("ls -l && nproc")
-    terminal.keyboard.press("Enter")
-    terminal.wait_for_timeout(1000)
-    Camera(terminal, camera.folder).take("terminal")
-    terminal.close()
+    page.goto(f"{url}/terminal/")
+    page.locator(".xterm-screen").wait_for()
+    page.wait_for_timeout(2000)
+    page.keyboard.type("ls -l && nproc")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1000)
+    camera.take("terminal")
+    page.goto(f"{url}/bai/apps/tensorboard?directory=runs")
+    page.get_by_role("button", name="Start").wait_for()
+    camera.take("app-tensorboard")
+
+
+def open_card(page: Page, title: str) -> None:
+    """Click a card of the session's in the launcher."""
+    page.locator(".jp-LauncherCard[data-category='Session']", has_text=title).click()
 
 
 @contextmanager
@@ -171,7 +221,8 @@ def visit(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
         camera = Camera(page, folder)
         login(page, hub)
         fill_the_form(page, camera)
-        launch_and_work(page, camera, hub)
+        launch(page, camera, hub)
+        work_in_lab(page, camera, hub)
     with a_hub(SIMULATED) as hub, a_page(browser, scheme, width) as page:
         login(page, hub)
         ask_for_gpus(page, Camera(page, folder))

@@ -5,9 +5,11 @@ the server is about to answer, and not before.
 """
 
 import asyncio
+from functools import partial
 from importlib import import_module
 
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.log import log_request
 
 from bai_spawner.server_extension.part import Part
 
@@ -23,12 +25,24 @@ class SessionApp(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add what the parts answer, and have them work once the loop runs."""
         assert self.serverapp is not None  # noqa: S101 - upstream links it before
+        self.serverapp.io_loop.add_callback(self._log_like_jupyter)
         self._working: set[asyncio.Task[None]] = set()
         for name in PARTS:
             part = self._load(name)
             self.handlers.extend(part.handlers)
             if part.run:
                 self.serverapp.io_loop.add_callback(self._keep, name, part)
+
+    def _log_like_jupyter(self) -> None:
+        """Log requests as Jupyter Server does, which says nothing of those that succeed.
+
+        JupyterHub has put its own way in place by now. With that, a page of Lab's that is left
+        open would push everything else out of the session's log in a day.
+        """
+        assert self.serverapp is not None  # noqa: S101 - upstream links it before
+        metrics = self.serverapp.record_http_request_metrics
+        log_function = partial(log_request, record_prometheus_metrics=metrics)
+        self.serverapp.web_app.settings["log_function"] = log_function
 
     def _load(self, name: str) -> Part:
         """A part; an empty one in place of a broken one, whose reason is in the log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import types
 from typing import Any
@@ -106,6 +107,21 @@ async def test_what_went_wrong_inside_is_not_told_outside(serve: Serve, echo: li
 async def test_the_server_goes_on_without_a_broken_part(serve: Serve, echo: list[str]) -> None:
     served = await serve("there_is_no_such_part", "echo")
     assert (await served.allowed.get("bai/api/echo")).status_code == 200
+
+
+async def test_what_succeeds_leaves_the_log_to_what_matters(
+    serve: Serve, echo: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def loud(handler: Any) -> None:
+        sys.stderr.write(f"200 GET {handler.request.uri}\n")
+
+    served = await serve("echo", config={"ServerApp": {"tornado_settings": {"log_function": loud}}})
+    served.app.log_level = logging.INFO
+    await served.allowed.get("bai/api/echo", params={"lines": "succeeds"})
+    await served.allowed.get("bai/api/echo", params={"other": "refused"})
+    told = capsys.readouterr().err
+    assert "lines=succeeds" not in told
+    assert "400 GET /user/alice/one/bai/api/echo?other=refused" in told
 
 
 async def test_what_a_part_does_ends_with_the_server(serve: Serve, echo: list[str]) -> None:
