@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -290,7 +291,10 @@ async def test_what_upstream_starts_by_itself_goes_on_when_ports_are_shut(
         "launcher_entry": {"enabled": False},
     }
     served = await session(serve, ServerProxy={"servers": {"own": server}})
-    answer = await served.allowed.get("own/x")
-    assert (answer.status_code, answer.json()["path"]) == (200, "/x")
-    answer = await send(served, f"{BASE}own/ws", *UPGRADE)
-    assert answer.startswith(b"HTTP/1.1 101")
+    try:
+        answer = await served.allowed.get("own/x")
+        assert (answer.status_code, answer.json()["path"]) == (200, "/x")
+        answer = await send(served, f"{BASE}own/ws", *UPGRADE)
+        assert answer.startswith(b"HTTP/1.1 101")
+    finally:  # upstream's server ends with its container, and there is none here
+        await asyncio.to_thread(subprocess.run, ["pkill", "-f", socket], check=True)
