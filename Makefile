@@ -7,7 +7,7 @@ ready = @command -v $(PYTHON) >/dev/null || { \
 	"error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + ": set PYTHON=/path/to/python3")' \
 	&& $(PYTHON) scripts/packages.py
 
-.PHONY: help up down images test test-unit test-gpu lint bench soak pictures clean
+.PHONY: help up down images test test-unit test-gpu lint bench soak pictures dist clean
 
 help:
 	@echo 'make up         run the hub (BAI_PORT, BAI_STATE, BAI_CATALOG); Ctrl-C leaves sessions running'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench      measurements'
 	@echo 'make soak       kill a hub under load at random moments, fifty times (ARGS="--rounds 20 --seed 8")'
 	@echo 'make pictures   take the pictures of docs/ from the running product'
+	@echo 'make dist       the package as a wheel and a source archive, in dist/'
 	@echo 'make clean      remove packages, tools and caches; what a deployment knows stays'
 
 up:
@@ -63,6 +64,10 @@ soak:
 pictures:
 	$(ready) hub test
 	@$(VENV)/python scripts/testbed.py $(VENV)/python scripts/pictures.py $(ARGS)
+
+dist:
+	$(ready) hub
+	@$(VENV)/python scripts/dist.py
 
 clean:
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \

@@ -143,7 +143,7 @@ def parse(label: str) -> tuple[App, ...]:
 
 def to_json(apps: Iterable[App]) -> str:
     """What `parse` reads the same apps from."""
-    return json.dumps([_said(app) for app in apps])
+    return json.dumps([_said(app) for app in apps], ensure_ascii=False, separators=(",", ":"))
 
 
 def read(path: Path = APPS_FILE) -> tuple[App, ...]:

@@ -89,7 +89,8 @@ class SessionHandler(APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         told: dict[str, str] = {"message": HTTPStatus(status_code).phrase}
         if isinstance(error, HTTPError) and error.log_message:
-            told["message"] = error.log_message
+            # with nothing to put in, tornado doubles its percent signs
+            told["message"] = error.log_message % error.args
         elif error and not isinstance(error, HTTPError):
             self.log.error("%s", "".join(traceback.format_exception(error)))
         if isinstance(error, Wrong):

@@ -5,6 +5,8 @@ the server is about to answer, and not before.
 """
 
 import asyncio
+import logging
+import re
 from functools import partial
 from importlib import import_module
 
@@ -13,8 +15,13 @@ from jupyter_server.log import log_request
 
 from bai_spawner.server_extension.part import Part
 
-PARTS = ("ssh", "log", "greeting", "usage", "apps", "apps.ports", "activity", "session")
+PARTS = ("ssh", "log", "greeting", "usage", "terminal", "apps", "apps.ports", "activity", "session")
 """Modules of this package, in the order in which they are asked."""
+
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""Seconds before a part that ended in an error begins again, the first and a later time."""
+_TOKEN = re.compile(r"""([?&](?:token|_xsrf)=)[^&\s'")]+""")
 
 
 class SessionApp(ExtensionApp):
@@ -25,6 +32,8 @@ class SessionApp(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add what the parts answer, and have them work once the loop runs."""
         assert self.serverapp is not None  # noqa: S101 - upstream links it before
+        for handler in self.serverapp.log.handlers:
+            handler.addFilter(without_tokens)
         self.serverapp.io_loop.add_callback(self._log_like_jupyter)
         self._working: set[asyncio.Task[None]] = set()
         for name in PARTS:
@@ -60,13 +69,28 @@ class SessionApp(ExtensionApp):
 
     async def _run(self, name: str, part: Part) -> None:
         assert part.run is not None  # noqa: S101 - only such parts are kept
-        try:
-            await part.run()
-        except Exception:
-            self.log.exception("The part %r of this session ended", name)
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await part.run()
+                break
+            except Exception:
+                told = "The part %r of this session ended; it begins again in %g s"
+                self.log.exception(told, name, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def stop_extension(self) -> None:
         """End what the parts do, and wait until they have."""
         for task in self._working:
             task.cancel()
         await asyncio.gather(*self._working, return_exceptions=True)
+
+
+def without_tokens(record: logging.LogRecord) -> bool:
+    """Keep tokens that stand in an address out of the session's log, whoever writes them."""
+    told = record.getMessage()
+    clean = _TOKEN.sub(r"\1[secret]", told)
+    if clean != told:
+        record.msg, record.args = clean, ()
+    return True

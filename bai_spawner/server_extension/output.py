@@ -13,6 +13,7 @@ Each has an older half beside it, ``….log.1``. Nobody but the session's user m
 
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -22,6 +23,12 @@ RUN = "/run/bai-session"
 MOST = 1 << 20
 """Bytes of a file, and of the older one beside it."""
 
+PATIENCE = 5.0
+"""Seconds that a reader of the output is waited for."""
+_PIPE_BUF = 4096
+_PR_SET_PDEATHSIG = 1
+SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+"""Variables of the server that are no app's business."""
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _MOST_NAME, _USAGE = 32, 2
 
@@ -116,13 +123,28 @@ def _append(file: int, data: bytes, size: int) -> None:
         raise
 
 
+class _Reader:
+    """Whoever reads standard output, and how long it is waited for."""
+
+    patience = PATIENCE
+
+
 def emit(data: bytes) -> None:
-    """Write all of it on standard output; nothing when nobody reads that any more."""
+    """Write all of it on standard output; nothing when nobody reads that any more.
+
+    An engine that does not read, as one that is being restarted, is waited for once, and from
+    then on passed by until it reads again: the session goes on, and its file has everything.
+    """
     while data:
+        if not select.select((), (1,), (), _Reader.patience)[1]:
+            _Reader.patience = 0.0
+            return
+        _Reader.patience = PATIENCE
         try:
-            data = data[os.write(1, data) :]
+            # as much as a pipe that can be written takes without waiting: pipe(7), PIPE_BUF
+            data = data[os.write(1, data[:_PIPE_BUF]) :]
         except BlockingIOError:
-            select.select((), (1,), ())
+            continue
         except OSError:
             return
 
@@ -177,7 +199,14 @@ def keep_app(arguments: Sequence[str] | None = None, folder: str = RUN) -> int:
     file.clear()
 
     def start() -> None:
-        from bai_spawner.server_extension.user_env import main  # noqa: PLC0415 - not in the parent
+        import ctypes  # noqa: PLC0415 - not in the parent
+
+        from bai_spawner.server_extension.user_env import main  # noqa: PLC0415 - see above
+
+        # whatever ends the parent, which has nobody to end this in its place: prctl(2)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        for secret in SECRETS:
+            os.environ.pop(secret, None)
 
         main(command)
 

@@ -60,6 +60,8 @@ export interface Rescue {
   state: 'idle' | 'running' | 'done' | 'failed';
   copied: number;
   total: number;
+  /** How many were left out, for they are no files; the message names them. */
+  skipped: number;
   /** Where the copies are, below the file browser's root. */
   target: string;
   message: string;
@@ -146,6 +148,11 @@ export class ApiError extends Error {
   ) {
     super(message);
   }
+
+  /** Nobody answered, or a proxy did because it found nobody: it may be there again soon. */
+  get away(): boolean {
+    return this.status === 0 || (this.status >= 502 && this.status <= 504);
+  }
 }
 
 /** The words for a failure, whatever was thrown. */
@@ -165,9 +172,12 @@ export class SessionApi {
     return this.json('GET', 'losses');
   }
 
-  /** Begin to copy these top-level entries of the work directory into a folder. */
-  rescue(folder: string, names: string[]): Promise<{ target: string }> {
-    return this.json('POST', 'rescue', { folder, names });
+  /**
+   * Begin to copy top-level entries of the work directory into a folder: these, or, with null,
+   * all that would be lost.
+   */
+  rescue(folder: string, names: string[] | null): Promise<{ target: string }> {
+    return this.json('POST', 'rescue', names ? { folder, names } : { folder });
   }
 
   /** How far the copying is. */
@@ -178,6 +188,11 @@ export class SessionApi {
   /** Stop copying; what was copied stays. */
   async stopRescue(): Promise<void> {
     await this.send('DELETE', 'rescue');
+  }
+
+  /** Ask the hub whether it would end the session; rejected with its words when not. */
+  async mayTerminate(): Promise<void> {
+    await this.send('GET', 'terminate?check=1');
   }
 
   /** Have the hub end the session. It answers before that is done. */

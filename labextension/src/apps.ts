@@ -22,21 +22,33 @@ const DIRECTORY = '.jp-DirListing-item[data-isdir="true"]';
 
 /**
  * A tab of the browser's: an app has an address of its own, and many refuse to be shown
- * inside another page.
+ * inside another page. To be called at once: a browser lets a page open tabs only while it
+ * handles a click.
  */
-function open(api: SessionApi, app: App): void {
-  window.open(api.address(app.url), '_blank', 'noopener');
+function tab(): Window {
+  const made = window.open('about:blank', '_blank');
+  if (!made) {
+    throw new Error('The browser opened no tab. Allow pop-ups for this page.');
+  }
+  made.opener = null;
+  return made;
 }
 
-/** Start an app in a directory, then open it. */
+function open(api: SessionApi, app: App): void {
+  const address = api.address(app.url);
+  tab().location.replace(address);
+}
+
+/** Start an app in a directory, then open it there. */
 async function openIn(api: SessionApi, app: App, directory: string): Promise<void> {
-  // at once: a browser lets a page open tabs only while it handles a click
-  const tab = window.open('about:blank', '_blank');
+  const opened = tab();
   try {
     const started = await api.startIn(app.name, directory);
-    tab?.location.replace(api.address(started.url));
+    const address = new URL(api.address(started.url));
+    address.searchParams.set('directory', started.directory);
+    opened.location.replace(address);
   } catch (error) {
-    tab?.close();
+    opened.close();
     throw error;
   }
 }

@@ -36,7 +36,8 @@ export const logIcon = icon('log', 'M4 5h16v2H4zm0 4h11v2H4zm0 4h16v2H4zm0 4h8v2
  */
 export function imageIcon(name: string, url: string): LabIcon {
   const image = document.createElementNS('http://www.w3.org/2000/svg', 'image');
-  image.setAttribute('href', url);
+  // a LabIcon decodes the whole drawing once, escapes of the address included
+  image.setAttribute('href', url.replaceAll('%', '%25'));
   image.setAttribute('width', '24');
   image.setAttribute('height', '24');
   return new LabIcon({

@@ -9,6 +9,10 @@ import { el } from './dom';
 const MOST_LINES = 5000;
 /** As many are dropped at once, so that dropping is rare. */
 const PIECE = 500;
+/** Characters of a line. */
+const LONGEST = 10_000;
+/** Characters that are kept of a line whose end has not come. */
+const LONGEST_REST = 65_536;
 const MOST_MATCHES = 1000;
 const HIGHLIGHT = 'bai-log-match';
 const CURRENT = 'bai-log-current';
@@ -43,7 +47,9 @@ export class LogLines {
   add(text: string): void {
     const lines = (this.rest + text).split('\n');
     this.restNode?.remove();
-    this.rest = lines.pop()!;
+    const last = lines.pop()!;
+    const [start] = seen(last);
+    this.rest = last.slice(start, start + LONGEST_REST);
     for (let from = 0; from < lines.length; from += PIECE) {
       this.show(lines.slice(from, from + PIECE));
     }
@@ -56,19 +62,18 @@ export class LogLines {
     const host = el('div', { 'data-lines': String(lines.length) });
     this.node.append(host);
     // it is done when it returns, whatever it returns
-    void renderText({ host, sanitizer: this.sanitizer, source: lines.join('\n') });
+    void renderText({ host, sanitizer: this.sanitizer, source: lines.map(tidy).join('\n') });
     return host;
   }
 
-  /** Mark every occurrence, whatever its case; the last one is the current one. */
+  /** Mark every occurrence, whatever its case, and stay where it is. */
   seek(sought: string): void {
-    this.sought = sought.toLowerCase();
+    this.sought = folded(sought);
     this.at = -1;
     this.mark();
-    this.step(-1);
   }
 
-  /** Go to the next or the previous match. */
+  /** Go to the next or the previous match; the first time to the last one. */
   step(by: 1 | -1): void {
     const size = this.found.length;
     if (!size) {
@@ -89,8 +94,12 @@ export class LogLines {
     if (!this.sought) {
       return '';
     }
-    const more = this.found.length === MOST_MATCHES ? '+' : '';
-    return this.found.length ? `${this.at + 1} of ${this.found.length}${more}` : 'Not found';
+    const { length } = this.found;
+    if (!length) {
+      return 'Not found';
+    }
+    const all = `${length}${length === MOST_MATCHES ? '+' : ''}`;
+    return this.at < 0 ? `${all} ${length === 1 ? 'match' : 'matches'}` : `${this.at + 1} of ${all}`;
   }
 
   private drop(): void {
@@ -113,6 +122,30 @@ export class LogLines {
   }
 }
 
+/** From where to where a line is seen: carriage returns went back to its start. */
+function seen(line: string): [number, number] {
+  let end = line.length;
+  while (end && line[end - 1] === '\r') {
+    end -= 1;
+  }
+  return [end ? line.lastIndexOf('\r', end - 1) + 1 : 0, end];
+}
+
+/** A line as it is shown: what was written last into it, and no more of that than has room. */
+function tidy(line: string): string {
+  const text = line.slice(...seen(line));
+  if (text.length <= LONGEST) {
+    return text;
+  }
+  // its colours end with it
+  return `${text.slice(0, LONGEST)}\x1b[0m… (this line goes on: see the download)`;
+}
+
+/** In lower case and as long: the one letter that would become two (U+0130) counts as an I. */
+function folded(text: string): string {
+  return text.replaceAll('\u0130', 'I').toLowerCase();
+}
+
 /** Where the text is, piece by piece, also across the colours inside a line. */
 function matches(node: HTMLElement, sought: string): Range[] {
   const found: Range[] = [];
@@ -122,7 +155,7 @@ function matches(node: HTMLElement, sought: string): Range[] {
     while (walker.nextNode()) {
       texts.push(walker.currentNode as Text);
     }
-    const all = texts.map(text => text.data).join('').toLowerCase();
+    const all = folded(texts.map(text => text.data).join(''));
     let [index, before] = [0, 0];
     /** The text node of a position, and the position in it. */
     const place = (position: number): [Text, number] => {

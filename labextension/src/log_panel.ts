@@ -11,6 +11,8 @@ import { type LogEvent, events } from './log_stream';
 
 const FIRST_LINES = 1000;
 const TRY_AGAIN_MS = 5000;
+/** Pixels above the end from which on somebody reads what was before. */
+const BACK = 48;
 
 /** Is connected only while it is seen and follows: a log that is left alone costs nothing. */
 export class LogPanel extends Widget {
@@ -18,6 +20,7 @@ export class LogPanel extends Widget {
   private readonly state = el('span', { role: 'status', class: 'bai-log-state' });
   private readonly count = el('span', { role: 'status', class: 'bai-log-count' });
   private readonly follow: HTMLInputElement;
+  private readonly resized = new ResizeObserver(() => this.toEnd());
   private stop: AbortController | null = null;
   /** What was seen last: the next connection goes on from there. */
   private mark = '';
@@ -29,7 +32,13 @@ export class LogPanel extends Widget {
     super();
     this.addClass('bai-log');
     this.lines = new LogLines(sanitizer);
-    this.follow = el('input', { type: 'checkbox', change: () => this.connect() });
+    this.follow = el('input', {
+      type: 'checkbox',
+      change: () => {
+        this.toEnd();
+        this.connect();
+      }
+    });
     this.follow.checked = true;
     const search = el('input', {
       type: 'search',
@@ -57,16 +66,19 @@ export class LogPanel extends Widget {
       ),
       this.lines.node
     );
-    this.lines.node.addEventListener('wheel', event => event.deltaY < 0 && this.pause());
-    this.lines.node.addEventListener('keydown', event => {
-      if (['ArrowUp', 'PageUp', 'Home'].includes(event.key)) {
+    // by whatever means: a wheel, a key, the bar, a finger
+    this.lines.node.addEventListener('scroll', () => {
+      const { scrollHeight, scrollTop, clientHeight } = this.lines.node;
+      if (scrollHeight - scrollTop - clientHeight > BACK) {
         this.pause();
       }
     });
+    this.resized.observe(this.lines.node);
   }
 
   override dispose(): void {
     document.removeEventListener('visibilitychange', this.connect);
+    this.resized.disconnect();
     this.disconnect();
     super.dispose();
   }
@@ -79,6 +91,7 @@ export class LogPanel extends Widget {
 
   protected override onAfterShow(message: Message): void {
     super.onAfterShow(message);
+    this.toEnd();
     this.connect();
   }
 
@@ -141,6 +154,10 @@ export class LogPanel extends Widget {
       this.lines.add(text);
     }
     this.count.textContent = this.lines.told;
+    this.toEnd();
+  }
+
+  private toEnd(): void {
     if (this.follow.checked) {
       this.lines.node.scrollTop = this.lines.node.scrollHeight;
     }
@@ -156,9 +173,6 @@ export class LogPanel extends Widget {
   }
 
   private seek(sought: string): void {
-    if (sought) {
-      this.pause();
-    }
     this.lines.seek(sought);
     this.count.textContent = this.lines.told;
   }
@@ -185,12 +199,14 @@ export class LogPanel extends Widget {
 /** Wait so long, or until it is aborted, or the network is back. */
 function until(signal: AbortSignal, ms: number): Promise<void> {
   return new Promise(resolve => {
-    const timer = window.setTimeout(resolve, ms);
+    const over = new AbortController();
     const now = () => {
       window.clearTimeout(timer);
+      over.abort();
       resolve();
     };
-    signal.addEventListener('abort', now, { once: true });
-    window.addEventListener('online', now, { once: true, signal });
+    const timer = window.setTimeout(now, ms);
+    signal.addEventListener('abort', now, { signal: over.signal });
+    window.addEventListener('online', now, { signal: over.signal });
   });
 }

@@ -2,29 +2,40 @@
 
 import { Widget } from '@lumino/widgets';
 
-import type { Folder, Loss, Losses } from './api';
+import type { Folder, Loss, Losses, Session } from './api';
 import { el } from './dom';
 import { bytes, count } from './units';
 
-/** What the user chose; nothing is copied when `names` is empty. */
+/** What the user chose; nothing is copied when `names` is empty, and everything when null. */
 export interface Choice {
-  names: string[];
+  names: string[] | null;
   folder: string;
 }
 
 /** The body of the dialog that ends a session. */
 export class LossesBody extends Widget {
   private readonly boxes: HTMLInputElement[] = [];
+  private readonly all = el('input', { type: 'checkbox' });
   private readonly folder = el('select', { 'aria-label': 'Folder that the copies go to' });
 
   /**
    * @param losses null when they cannot be told, for the reason `problem`.
-   * @param folders all that are mounted.
+   * @param session whose folders can be copied to.
    * @param unsaved whether open files have changes that are in no file.
+   * @param copied what came of the last copy, if there was one.
    */
-  constructor(losses: Losses | null, problem: string, folders: Folder[], unsaved: boolean) {
+  constructor(
+    losses: Losses | null,
+    problem: string,
+    private readonly session: Session,
+    unsaved: boolean,
+    copied: string
+  ) {
     super({ node: el('div', { class: 'bai-dialog bai-losses' }) });
-    const writable = folders.filter(folder => folder.writable);
+    const writable = session.folders.filter(folder => folder.writable);
+    if (copied) {
+      this.say(copied);
+    }
     if (unsaved) {
       this.say('Open files have changes that are not saved. They are lost, too.', true);
     }
@@ -40,7 +51,7 @@ export class LossesBody extends Widget {
 
   getValue(): Choice {
     const names = this.boxes.filter(box => box.checked).map(box => box.value);
-    return { names, folder: this.folder.value };
+    return { names: this.all.checked ? null : names, folder: this.folder.value };
   }
 
   private list({ total, files, complete, entries, others }: Losses, writable: Folder[]): void {
@@ -51,7 +62,8 @@ export class LossesBody extends Widget {
     );
     const rows = entries.map(entry => el('li', {}, this.row(entry, writable.length > 0)));
     if (others.entries) {
-      const more = `and ${others.entries} more, to be copied by hand`;
+      const how = writable.length ? ', which are copied with everything' : '';
+      const more = `and ${others.entries} more${how}`;
       const name = el('span', { class: 'bai-loss-name' }, more);
       rows.push(el('li', { class: 'bai-loss' }, name, el('span', {}, bytes(others.size))));
     }
@@ -64,7 +76,7 @@ export class LossesBody extends Widget {
       );
       return;
     }
-    const all = el('input', { type: 'checkbox' });
+    const { all } = this;
     all.addEventListener('change', () => {
       this.boxes.forEach(box => (box.checked = all.checked));
     });
@@ -72,7 +84,12 @@ export class LossesBody extends Widget {
     this.node.append(
       el('label', { class: 'bai-loss' }, all, el('strong', {}, 'Copy everything first')),
       list,
-      el('label', { class: 'bai-target' }, 'What is ticked is copied to the folder', this.folder)
+      el(
+        'label',
+        { class: 'bai-target' },
+        `What is ticked is copied to a new folder, ${this.session.name || 'session'}-DATE, in`,
+        this.folder
+      )
     );
     this.node.addEventListener('change', () => {
       all.checked = this.boxes.every(box => box.checked);
@@ -99,7 +116,8 @@ export class LossesBody extends Widget {
   /** The button says what it does. */
   private name(): void {
     const dialog = this.node.closest('.jp-Dialog');
-    const name = this.getValue().names.length ? 'Copy and terminate' : 'Terminate';
+    const { names } = this.getValue();
+    const name = names === null || names.length ? 'Copy and terminate' : 'Terminate';
     dialog?.querySelector('button.jp-mod-accept')?.setAttribute('aria-label', name);
     dialog?.querySelector('.jp-mod-accept .jp-Dialog-buttonLabel')?.replaceChildren(name);
   }

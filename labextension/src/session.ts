@@ -15,6 +15,8 @@ import { CATEGORY, Command, ISessionApi } from './tokens';
 const BROWSE = 'filebrowser:go-to-path';
 /** After Lab's own ways to leave, before the hub's. */
 const MENU_RANK = 98;
+/** Below that a panel leaves the main area no room. */
+const NARROW_PX = 760;
 
 function activate(
   app: JupyterFrontEnd,
@@ -27,18 +29,25 @@ function activate(
 ): void {
   const { commands, shell } = app;
   const run = (command: string) => () => void commands.execute(command);
+  /** Where there is no room for both, what was opened is what its user wants to see. */
+  const leave = () => {
+    if (window.innerWidth < NARROW_PX) {
+      labShell?.collapseRight();
+    }
+  };
+  const show = (command: string) => () => void commands.execute(command).then(leave);
 
   const panel = new SessionPanel(api, {
     openFolder: path => {
       if (labShell) {
-        void commands.execute(BROWSE, { path });
+        void commands.execute(BROWSE, { path }).then(leave);
       } else {
         const tree = URLExt.join(PageConfig.getBaseUrl(), 'tree', URLExt.encodeParts(path));
         window.open(tree, '_blank', 'noopener');
       }
     },
-    terminal: run(Command.terminal),
-    log: run(Command.log),
+    terminal: show(Command.terminal),
+    log: show(Command.log),
     ssh: run(Command.ssh),
     usage: run(Command.usage),
     terminate: run(Command.terminate)

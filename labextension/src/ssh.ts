@@ -39,7 +39,7 @@ function published(api: SessionApi, ssh: Ssh & { port: number }, session: Sessio
     copyable('Copy a file into the session', lines.upload),
     copyable('Copy a file out of it', lines.download),
     el('h3', {}, 'By name, and in VS Code'),
-    el('p', {}, 'Move the key to ', el('code', {}, '~/.ssh/'), ' and add these lines:'),
+    el('p', {}, 'Move the key to ', el('code', {}, lines.keyPath), ' and add these lines:'),
     copyable('~/.ssh/config', lines.config),
     copyable('VS Code with the extension Remote-SSH', lines.code),
     el('h3', {}, "The host's key"),
@@ -104,11 +104,23 @@ const ssh: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     launcher: ILauncher | null
   ) => {
+    let shown = false;
     app.commands.addCommand(Command.ssh, {
       label: args => (args['isPalette'] ? 'SSH to this session…' : 'SSH'),
       caption: 'How to reach this session by ssh, sftp, scp and VS Code, and its key',
       icon: sshIcon,
-      execute: () => show(api)
+      execute: async () => {
+        // a second click, while the session is asked, is the same wish
+        if (shown) {
+          return;
+        }
+        shown = true;
+        try {
+          await show(api);
+        } finally {
+          shown = false;
+        }
+      }
     });
     palette?.addItem({ command: Command.ssh, category: CATEGORY, args: { isPalette: true } });
     launcher?.add(card(Command.ssh, 2));

@@ -9,22 +9,21 @@ import { terminalIcon } from '@jupyterlab/ui-components';
 import type { SessionApi } from './api';
 import { button, el } from './dom';
 import { Frame } from './frame';
+import { keep, kept } from './storage';
 import { card, CATEGORY, Command, ISessionApi } from './tokens';
 
 /** The browser keeps it for every session of this hub. */
 const HINT_DISMISSED = 'bai-spawner:terminal-hint-dismissed';
 
-/** How to copy, until it has been said often enough. */
+/** How to copy, in the words of the terminal's greeting, until it has been said often enough. */
 function hint(): HTMLElement[] {
-  if (localStorage.getItem(HINT_DISMISSED)) {
+  if (kept(HINT_DISMISSED)) {
     return [];
   }
   const key = (name: string) => el('kbd', {}, name);
-  // what tells xterm.js that a drag is not for the program in the terminal
-  const held = navigator.platform.startsWith('Mac') ? 'Option' : 'Shift';
   const dismiss = button('Got it', () => {
-    localStorage.setItem(HINT_DISMISSED, 'yes');
     note.remove();
+    keep(HINT_DISMISSED, 'yes');
   });
   const note = el(
     'div',
@@ -32,15 +31,21 @@ function hint(): HTMLElement[] {
     el(
       'span',
       {},
-      'To copy, drag over the text. If that does not do, hold ',
-      key(held),
-      ' while you drag, or press ',
+      'To copy, drag over the text: it is in the clipboard when you let go. ',
+      // with one of these held, xterm.js keeps a drag from the program in the terminal
+      'If that does not work, hold ',
+      key('Shift'),
+      ' (',
+      key('Option'),
+      ' on a Mac) while you drag, or press ',
       key('Ctrl-B'),
       ', type ',
       el('code', {}, ':set -g mouse off'),
       ' and Enter, drag, and press ',
       key('Ctrl-C'),
-      '.'
+      ' (',
+      key('Cmd-C'),
+      ' on a Mac).'
     ),
     dismiss
   );
@@ -70,7 +75,7 @@ function activate(
   const inWindow = () => void window.open(api.terminalPage, '_blank', 'noopener');
 
   app.commands.addCommand(Command.terminal, {
-    label: args => (args['isPalette'] ? 'Open terminal' : 'Terminal'),
+    label: args => (args['isPalette'] ? 'Open terminal' : 'Terminal (tmux)'),
     caption: 'A terminal (tmux) that goes on when the browser is closed',
     icon: terminalIcon,
     execute: async () => {

@@ -8,45 +8,53 @@ import { Poll } from '@lumino/polling';
 
 import { type SessionApi, type Usage, words } from './api';
 import { usageIcon } from './icons';
+import { keep, kept } from './storage';
 import { CATEGORY, Command, ISessionApi } from './tokens';
 import { UsagePanel } from './usage_panel';
 import { UsageStatus } from './usage_status';
 
 const INTERVAL_MS = 5000;
-const LONGEST_MS = 60_000;
+const LONGEST_MS = 15_000;
 
 /** Says what a user should know, once. */
 class Warnings {
-  private warned = false;
+  /** The notification of a shortage that lasts, whether or not it was closed. */
+  private shortage = '';
 
-  /** @param address of the server: what was said of one session says nothing of another. */
+  /** @param address of the server: what was said of one says nothing of another. */
   constructor(
     private readonly address: string,
     private readonly open: () => void
   ) {}
 
-  see({ warning, killed }: Usage): void {
-    if (warning && !this.warned) {
-      Notification.warning(warning.message, { autoClose: false, actions: this.actions() });
+  /** @param started when the session did: one of the same address counts anew. */
+  see({ warning, killed }: Usage, started: string): void {
+    if (warning && !this.shortage) {
+      this.shortage = Notification.warning(warning.message, this.options());
+    } else if (!warning && this.shortage) {
+      Notification.dismiss(this.shortage);
+      this.shortage = '';
     }
-    this.warned = warning !== null;
-    if (killed.count > this.told) {
-      Notification.error(killed.message, { autoClose: false, actions: this.actions() });
+    const told = this.told(started);
+    if (killed.count > told) {
+      Notification.error(killed.message, this.options());
     }
-    this.told = killed.count;
+    if (killed.count !== told) {
+      keep(this.key, `${started} ${killed.count}`);
+    }
   }
 
-  private actions() {
-    return [{ label: 'Show usage', callback: this.open }];
+  private options() {
+    return {
+      autoClose: false as const,
+      actions: [{ label: 'Show usage', callback: this.open }]
+    };
   }
 
-  /** How many kills this browser has told of; a page that is loaded again tells no kill twice. */
-  private get told(): number {
-    return Number(sessionStorage.getItem(this.key) ?? 0);
-  }
-
-  private set told(count: number) {
-    sessionStorage.setItem(this.key, String(count));
+  /** How many kills this browser has told of: no tab tells what another did. */
+  private told(started: string): number {
+    const [session, count] = kept(this.key)?.split(' ') ?? [];
+    return session === started ? Number(count) : 0;
   }
 
   private get key(): string {
@@ -80,23 +88,37 @@ function activate(
   statusBar?.registerStatusItem('bai-spawner:usage', { item: status, align: 'left', rank: 10 });
 
   const warnings = new Warnings(api.address(''), open);
+  let started = '';
   const poll = new Poll<Usage, unknown>({
     name: 'bai-spawner:usage',
-    factory: () => api.usage(),
+    factory: async () => {
+      started ||= (await api.session()).started;
+      return api.usage();
+    },
     frequency: { interval: INTERVAL_MS, backoff: true, max: LONGEST_MS },
     standby: 'when-hidden'
   });
   poll.ticked.connect((_, { phase, payload }) => {
     if (phase === 'resolved') {
       const usage = payload as Usage;
-      warnings.see(usage);
       status.see(usage, '');
       panel.see(usage, '');
+      warnings.see(usage, started);
     } else if (phase === 'rejected') {
       status.see(null, words(payload));
       panel.see(null, words(payload));
+      // what answers next may be another session
+      started = '';
     }
   });
+  const again = () => {
+    if (poll.state.phase === 'rejected') {
+      void poll.refresh();
+    }
+  };
+  window.addEventListener('online', again);
+  // Lab has heard from the server
+  app.serviceManager.sessions.runningChanged.connect(again);
 }
 
 const usage: JupyterFrontEndPlugin<void> = {

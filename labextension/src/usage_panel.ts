@@ -11,12 +11,13 @@ import { ago, bytes, digits, part } from './units';
 /** Is given what was measured, and draws it while it is seen. */
 export class UsagePanel extends Widget {
   private readonly content = el('div', { class: 'bai-panel-body' });
+  private readonly state = el('p', { role: 'status', hidden: true });
   private usage: Usage | null = null;
   private problem = '';
 
   constructor() {
     super();
-    panel(this.node, 'Usage of this session', this.content);
+    panel(this.node, 'Usage of this session', this.state, this.content);
     this.content.append(el('p', {}, 'Measuring…'));
   }
 
@@ -36,11 +37,29 @@ export class UsagePanel extends Widget {
 
   protected override onUpdateRequest(message: Message): void {
     super.onUpdateRequest(message);
-    const problem = this.problem
-      ? [el('p', { class: 'bai-problem', role: 'status' }, this.problem)]
-      : [];
-    this.content.replaceChildren(...problem, ...(this.usage ? drawn(this.usage) : []));
+    const held = chosen(this.content);
+    this.say(this.problem || (held ? 'This stands still while some of it is selected.' : ''));
+    if (this.usage && !held) {
+      this.content.replaceChildren(...drawn(this.usage));
+    } else if (this.problem && !this.usage) {
+      this.content.replaceChildren();
+    }
   }
+
+  private say(text: string): void {
+    if (this.state.textContent === text) {
+      return;
+    }
+    this.state.textContent = text;
+    this.state.hidden = !text;
+    this.state.className = this.problem ? 'bai-problem' : 'bai-note';
+  }
+}
+
+/** Whether somebody has selected text in it, as one does to copy it. */
+function chosen(node: Node): boolean {
+  const selection = window.getSelection();
+  return selection !== null && !selection.isCollapsed && selection.containsNode(node, true);
 }
 
 function cores(value: number): string {
@@ -158,7 +177,7 @@ function disk({ disk: { work, folders } }: Usage): HTMLElement {
 }
 
 function folder({ name, used, complete, free, total }: FolderUse): HTMLElement {
-  const mine = used === null ? '' : `${complete ? '' : 'at least '}${bytes(used)} in it, `;
+  const mine = used === null ? '' : `${inIt(used, complete)}, `;
   const row = (told: string) =>
     el('div', { class: 'bai-row' }, el('span', {}, `Folder ${name}`), el('span', {}, told));
   if (free === null || total === null) {
@@ -166,4 +185,12 @@ function folder({ name, used, complete, free, total }: FolderUse): HTMLElement {
   }
   const told = `${mine}${bytes(free)} of ${bytes(total)} free`;
   return el('div', {}, row(told), bar(`Disk of folder ${name}`, total - free, total, told));
+}
+
+/** What a folder holds; the server counts nothing only where there is nothing. */
+function inIt(used: number, complete: boolean): string {
+  if (!complete) {
+    return `at least ${bytes(used)} in it`;
+  }
+  return used ? `${bytes(used)} in it` : 'empty';
 }

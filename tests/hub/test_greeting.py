@@ -42,6 +42,7 @@ def test_the_first_shell_says_what_is_granted_and_kept_whatever_is_broken(
         assert f"Session tables7: {GRANTED}" in shown
         assert "data" in shown
         assert "is deleted" in shown
+        assert "does not work, hold Shift" in shown
         assert HINT in shown
         terminal.type("\x02c")
         terminal.says("echo second-''window", "second-window")

@@ -35,6 +35,8 @@ class Echo(RequestHandler):
                 "words": self.words,
                 "directory": str(Path.cwd()),
                 "variable": os.environ.get("CHOSEN", ""),
+                "headers": dict(self.request.headers),
+                "token": os.environ.get("JUPYTERHUB_API_TOKEN", ""),
             }
         )
 

@@ -13,8 +13,11 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from bai_spawner.server_extension.api import SessionHandler
+from bai_spawner.server_extension.app import without_tokens
 from bai_spawner.server_extension.part import Part
 from tests.inside.conftest import Serve
+
+SERVER = "bai_spawner.server_extension"
 
 
 class Echo(SessionHandler):
@@ -122,6 +125,38 @@ async def test_what_succeeds_leaves_the_log_to_what_matters(
     told = capsys.readouterr().err
     assert "lines=succeeds" not in told
     assert "400 GET /user/alice/one/bai/api/echo?other=refused" in told
+
+
+async def test_a_part_that_ends_in_an_error_begins_again(
+    serve: Serve, echo: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bai_spawner.server_extension.app.FIRST_PAUSE", 0.01)
+    begun = asyncio.Event()
+
+    async def run() -> None:
+        if not echo:
+            echo.append("failed")
+            raise OSError("on demand")
+        begun.set()
+
+    monkeypatch.setattr(sys.modules[f"{SERVER}.echo"], "part", lambda _: Part(run=run))
+    await serve("echo")
+    await asyncio.wait_for(begun.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("GET /x?token=abc HTTP", "GET /x?token=[secret] HTTP"),
+        ("ws://h/ws?a=1&token=abc&b=2", "ws://h/ws?a=1&token=[secret]&b=2"),
+        ("uri='/x?_xsrf=a|b', x", "uri='/x?_xsrf=[secret]', x"),
+        ("my token=abc 100%", "my token=abc 100%"),
+    ],
+)
+def test_a_token_in_an_address_is_kept_out_of_the_log(told: str, kept: str) -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (told,), None)
+    assert without_tokens(record)
+    assert record.getMessage() == kept
 
 
 async def test_what_a_part_does_ends_with_the_server(serve: Serve, echo: list[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jupyter_server.auth.authorizer import AllowAllAuthorizer
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -629,3 +630,67 @@ async def test_suggestions_of_a_huge_directory_are_bounded(
     monkeypatch.setattr("bai_spawner.server_extension.apps.directories.MOST_SEEN", 10)
     found = await made.ask("GET", url)
     assert (len(found["directories"]), found["complete"]) == (10, False)
+
+
+# --- what an app is not told ---
+
+
+async def test_an_app_is_handed_nothing_that_opens_the_hub_or_the_session(
+    board: MakeBoard,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "of-the-hub")
+    made = await board(board={"command": echo(tmp_path)})
+    await made.run()
+    cookies = "jupyterhub-user-alice=hub; _xsrf=form; theme=dark; username-127-0-0-1-80=local"
+    query = f"?a=1&token={TOKEN}&b=2&_xsrf=form"
+    told = await made.ask("GET", f"board/x{query}", headers={"Cookie": cookies})
+    assert (told["query"], told["token"]) == ("a=1&b=2", "")
+    assert "Authorization" not in told["headers"]
+    assert told["headers"]["Cookie"] == "theme=dark"
+    other = await made.ask("GET", "board/x?token=", headers={"Authorization": f"token {TOKEN}"})
+    assert other["query"] == ""
+    url = str(made.http.base_url).replace("http", "ws", 1)
+    async with connect(f"{url}board/ws?token={TOKEN}") as socket:
+        await socket.send("x")
+        assert "x" in str(await socket.recv())
+    assert TOKEN not in capfd.readouterr().err
+
+
+async def test_an_app_that_is_told_its_address_is_asked_for_it_whatever_its_users_name(
+    board: MakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.inside.conftest.BASE", "/user/a@b%20c/one/")
+    made = await board(board={"command": echo(tmp_path, "{base_url}")})
+    await made.run()
+    told = await made.ask("GET", "board/plain")
+    assert told["path"] == f"{told['words'][0]}/plain"
+
+
+async def test_an_authorizer_that_takes_its_time_is_waited_for(
+    board: MakeBoard, tmp_path: Path
+) -> None:
+    made = await board(board={"command": echo(tmp_path)})
+    await made.run()
+
+    class Later(AllowAllAuthorizer):
+        async def is_authorized(self, *_: Any) -> bool:  # type: ignore[override]
+            await asyncio.sleep(0)
+            return False
+
+    made.served.app.web_app.settings["authorizer"] = Later(parent=made.served.app)
+    assert (await made.http.get("board/")).status_code == 403
+
+
+async def test_a_pipe_in_the_place_of_an_apps_output_holds_up_nobody(
+    board: MakeBoard, tmp_path: Path
+) -> None:
+    output = tmp_path / "run/apps/board.log"
+    script = f"rm -f {output}; mkfifo {output}; exit 3"
+    made = await board(board={"command": shell(script)})
+    assert (await made.http.post(API, json={})).status_code == 202
+    assert "exit code 3" in (await made.until("failed"))["message"]
+    answers = await asyncio.gather(*(made.http.get(f"{API}/output") for _ in range(10)))
+    assert {answer.text for answer in answers} == {""}

@@ -21,6 +21,7 @@ from bai_spawner.server_extension import session
 from bai_spawner.server_extension.mounts import Folder
 from bai_spawner.server_extension.session import copying
 from bai_spawner.server_extension.session.copying import CHUNK, DEEPEST, Copy, Failed
+from bai_spawner.server_extension.session.losses import LISTED
 from tests.inside.conftest import Serve, Served
 
 PATH = "bai/api/rescue"
@@ -421,7 +422,7 @@ async def state(served: Served, wanted: str) -> dict[str, Any]:
 
 
 async def test_chosen_entries_are_copied_into_the_folder(served: Served, tmp_path: Path) -> None:
-    nothing = {"state": "idle", "copied": 0, "total": 0, "target": "", "message": ""}
+    nothing = {"state": "idle", "copied": 0, "total": 0, "skipped": 0, "target": "", "message": ""}
     assert (await served.allowed.get(PATH)).json() == nothing
     body = {"folder": "data", "names": ["results", "a.ipynb"]}
     answer = await served.allowed.post(PATH, json=body)
@@ -432,12 +433,37 @@ async def test_chosen_entries_are_copied_into_the_folder(served: Served, tmp_pat
         "state": "done",
         "copied": 1005,
         "total": 1005,
+        "skipped": 0,
         "target": target,
         "message": f"Copied 2 files to {target}.",
     }
     work = tmp_path / "work"
     assert (work / target / "results/model.bin").read_bytes() == bytes(1000) + b"end"
     assert (work / "results/model.bin").exists()
+
+
+async def test_without_names_all_that_would_be_lost_is_copied(
+    served: Served, tmp_path: Path
+) -> None:
+    """More of it than is listed one by one; not keys, folders, and what the image brought."""
+    work = tmp_path / "work"
+    made = {f"{number:03}.txt" for number in range(LISTED + 50)} | {".config"}
+    for name in made:
+        (work / name).write_text(name)
+    (work / "data/kept").write_text("kept")
+    answer = await served.allowed.post(PATH, json={"folder": "data"})
+    assert answer.status_code == 202, answer.text
+    await state(served, "done")
+    copied = {path.name for path in (work / answer.json()["target"]).iterdir()}
+    assert made <= copied
+    assert not copied & {".ssh", "id_container", "data", "models", "kept", "a.ipynb", "results"}
+
+
+async def test_without_names_it_has_to_be_readable(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "work").rename(tmp_path / "gone")
+    answer = await served.allowed.post(PATH, json={"folder": "data"})
+    assert answer.status_code == 500
+    assert "the work directory cannot be read" in answer.json()["message"]
 
 
 async def test_one_runs_at_a_time_and_the_next_after_it(
@@ -483,8 +509,9 @@ async def test_what_was_left_out_is_told(served: Served, tmp_path: Path) -> None
         os.mkfifo(tmp_path / f"work/results/pipe{number}")
     body = {"folder": "data", "names": ["results"]}
     await served.allowed.post(PATH, json=body)
-    message = (await state(served, "done"))["message"]
-    assert message.endswith(
+    found = await state(served, "done")
+    assert found["skipped"] == 7
+    assert found["message"].endswith(
         "results/pipe0, results/pipe1, results/pipe2, results/pipe3, results/pipe4 and 2 more."
     )
 
@@ -529,7 +556,7 @@ async def test_stopping_nothing_does_nothing(served: Served) -> None:
         (b'{"folder": "../data", "names": ["a.ipynb"]}', "folder"),
         (b'{"folder": "", "names": ["a.ipynb"]}', "folder"),
         (b'{"folder": 1, "names": ["a.ipynb"]}', "folder"),
-        (b'{"folder": "data"}', "names"),
+        (b'{"folder": "data", "names": null}', "names"),
         (b'{"folder": "data", "names": []}', "names"),
         (b'{"folder": "data", "names": "a.ipynb"}', "names"),
         (b'{"folder": "data", "names": [1]}', "names"),

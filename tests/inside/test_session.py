@@ -74,6 +74,11 @@ def test_what_the_hub_did_not_tell_is_empty(missing: str) -> None:
     assert found["resources"]["gpu"] is None or missing != "BAI_FGPU"
 
 
+def test_where_users_have_hosts_of_their_own_the_hub_is_on_another() -> None:
+    environ = {**TOLD, "JUPYTERHUB_HOST": "https://hub.example.org"}
+    assert facts(environ, (), HOME, STARTED)["hub"] == "https://hub.example.org/jupyter/hub/"
+
+
 def test_outside_a_hub_it_knows_its_folders_alone() -> None:
     found = facts({}, FOLDERS, HOME, STARTED)
     assert found["resources"] == {"cpu": None, "memory": None, "shm": None, "gpu": None}

@@ -28,7 +28,8 @@ class Hub:
         self.asked: list[tuple[str, str]] = []
         self.user = (200, json.dumps({"name": "alice", "scopes": MAY}))
         self.stops = (204, "")
-        self.heard = asyncio.Event()
+        self.heard, self.stopping = asyncio.Event(), asyncio.Event()
+        self.stopping.set()
         self.sockets = bind_sockets(0, "127.0.0.1")
         self._server = HTTPServer(Application([(r".*", _Answer, {"hub": self})]))
         self._server.add_sockets(self.sockets)
@@ -50,6 +51,7 @@ class _Answer(RequestHandler):
         self._answer(*self._hub.user)
 
     async def delete(self) -> None:
+        await self._hub.stopping.wait()
         self._answer(*self._hub.stops)
         self._hub.heard.set()
 
@@ -121,10 +123,22 @@ async def test_who_asks_is_answered_before_the_hub_is(serve: Serve, hub: Hub) ->
 
 async def test_asking_twice_is_asking_once(serve: Serve, hub: Hub) -> None:
     served = await serve("session")
+    hub.stopping.clear()
     for _ in range(2):
         assert (await served.allowed.post(PATH)).status_code == 202
+    hub.stopping.set()
     await heard(hub)
     assert [method for method, _ in hub.asked].count("DELETE") == 1
+
+
+async def test_when_the_session_goes_on_it_can_be_asked_again(serve: Serve, hub: Hub) -> None:
+    """The hub said that it would stop it, and could not."""
+    served = await serve("session")
+    for times in (1, 2):
+        hub.heard.clear()
+        assert (await served.allowed.post(PATH, json={})).status_code == 202
+        asked = await heard(hub)
+        assert [method for method, _ in asked].count("DELETE") == times
 
 
 @pytest.mark.parametrize(
@@ -170,6 +184,24 @@ async def test_what_the_hub_would_refuse_is_not_begun(
     assert "stop the server on the hub's page" in answer.json()["message"]
     assert hub.asked == [("GET", "/hub/api/user")]
     assert (await served.allowed.get(PATH)).json()["state"] == "idle"
+    asked = await served.allowed.get(PATH, params={"check": "1"})
+    assert (asked.status_code, asked.json()) == (502, answer.json())
+
+
+async def test_it_can_be_asked_whether_the_hub_would(serve: Serve, hub: Hub) -> None:
+    served = await serve("session")
+    for check, asked in (("0", []), ("1", [("GET", "/hub/api/user")])):
+        answer = await served.allowed.get(PATH, params={"check": check})
+        assert (answer.status_code, answer.json()) == (200, {"state": "idle", "message": ""})
+        assert hub.asked == asked
+
+
+@pytest.mark.parametrize("check", ["", "yes", "2", "１"])
+async def test_a_check_is_one_or_none(serve: Serve, hub: Hub, check: str) -> None:
+    served = await serve("session")
+    answer = await served.allowed.get(PATH, params={"check": check})
+    assert (answer.status_code, answer.json()["field"]) == (400, "check")
+    assert hub.asked == []
 
 
 async def test_a_hub_that_refuses_in_the_end_is_told_of_afterwards(serve: Serve, hub: Hub) -> None:
@@ -195,6 +227,7 @@ async def test_a_hub_that_is_away_is_told_and_nothing_ends(serve: Serve, hub: Hu
 async def test_a_server_of_no_hub_says_so(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JUPYTERHUB_API_URL", raising=False)
     served = await serve("session")
+    assert (await served.allowed.get(PATH, params={"check": "1"})).status_code == 503
     answer = await served.allowed.post(PATH, json={})
     assert answer.status_code == 503
     assert "belongs to no hub" in answer.json()["message"]
@@ -215,7 +248,9 @@ async def test_while_files_are_copied_it_has_to_be_meant(
     for body in ({}, {"anyway": False}):
         answer = await served.allowed.post(PATH, json=body)
         assert answer.status_code == 409
-        assert "being copied to data/brave-otter" in answer.json()["message"]
+        assert answer.json()["message"] == (
+            "Files are being copied to data/brave-otter. Wait for the end of it, or stop it."
+        )
     assert hub.asked == []
     assert (await served.allowed.post(PATH, json={"anyway": True})).status_code == 202
     await heard(hub)

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from bai_spawner.server_extension.aside import Aside
 from bai_spawner.server_extension.mounts import Folder
 from bai_spawner.server_extension.usage import disk
-from bai_spawner.server_extension.usage.aside import Aside
 from bai_spawner.server_extension.usage.disk import Disk, Size, count
 
 MIB = 2**20
@@ -60,7 +60,10 @@ def test_folders_in_it_are_left_out(home: Path) -> None:
 
 
 def test_an_empty_directory_is_known_to_be_empty(tmp_path: Path) -> None:
-    assert (count(tmp_path).used, count(tmp_path).complete) == (du(tmp_path), True)
+    assert (count(tmp_path).used, count(tmp_path).complete) == (0, True)
+    (tmp_path / "data").mkdir()
+    assert count(tmp_path, {"data"}).used == 0
+    assert count(tmp_path).used == du(tmp_path)
 
 
 def test_a_directory_of_very_many_entries_is_counted_in_one_piece(
@@ -232,6 +235,22 @@ async def test_a_call_that_does_not_come_back_is_given_up_and_not_made_twice() -
     assert aside._last
     await asyncio.wrap_future(aside._last)
     assert await aside.ask(lambda: 2, 10) == 2
+
+
+async def test_without_a_thread_to_have_a_call_fails_and_the_next_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As at the limit of processes."""
+
+    def full(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    aside = Aside()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", full)
+        with pytest.raises(TimeoutError, match="new thread"):
+            await aside.ask(lambda: 1, 5)
+    assert await aside.ask(lambda: 2, 5) == 2
 
 
 async def test_what_a_call_raises_is_raised_where_it_was_asked_for() -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from bai_spawner.units import GIB, MIB
-from tests.deployment import Deployment, eventually
+from tests.deployment import REPO, Deployment, eventually
 
-USER, SERVER, NAME = "lena", "panels", "thesis"
+USER, SERVER, NAME = "lena+1", "panels", "thesis"
+PATH = f"/user/{quote(USER)}/{SERVER}/"
+"""Of a user whose name is escaped in every address."""
 OPTIONS = {
     "environment": "numpy",
     "preset": "small",
@@ -24,6 +28,15 @@ OPTIONS = {
 }
 HOLD = "import sys; held = bytearray(b'x') * int(sys.argv[1]); sys.stdin.read()"
 """Has so many bytes of memory, and waits."""
+FULL = """{
+    const { setItem } = Storage.prototype;
+    Storage.prototype.setItem = function (key, value) {
+        if (key.startsWith("bai-spawner:")) throw new DOMException("", "QuotaExceededError");
+        setItem.call(this, key, value);
+    };
+}"""
+"""A browser's storage that has no room for what is ours. Without any, Lab has faults of its own."""
+GREETING = REPO / "images/base/rootfs/etc/profile.d/bai-greeting.sh"
 LATE = 20_000
 """Milliseconds that what comes by itself, every few seconds, may take on a busy machine."""
 
@@ -79,6 +92,11 @@ class Lab:
         script = f"sleep 1000 | python3 -c {shlex.quote(HOLD)} {size}"
         self.run("sh", "-c", script, detach=True)
 
+    def write(self, text: str) -> None:
+        """Add to the session's log."""
+        log = "/run/bai-session/log/session.log"
+        self.run("sh", "-c", f"printf %s {shlex.quote(text)} >>{log}")
+
     def release(self) -> None:
         self.run("pkill", "sleep")
 
@@ -108,7 +126,7 @@ def page(deployment: Deployment, browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def lab(deployment: Deployment, page: Page) -> Lab:
     """Lab as it comes up."""
-    url = f"{deployment.url}/user/{USER}/{SERVER}/"
+    url = f"{deployment.url}{PATH}"
     made = Lab(page, url, deployment.container(USER, SERVER))
     made.open()
     return made
@@ -142,6 +160,16 @@ def test_the_session_panel_says_what_the_session_is_and_opens_its_folder(
     panel.get_by_role("button", name="data", exact=True).click()
     expect(lab.page.locator(".jp-DirListing-item", has_text="kept.txt")).to_be_visible()
 
+    panel.get_by_role("button", name="SSH…").dblclick()
+    lab.dialog.get_by_role("button", name="Close").click()
+    expect(lab.dialog).to_have_count(0)
+
+    lab.page.set_viewport_size({"width": 420, "height": 800})
+    panel.get_by_role("button", name="Log", exact=True).click()
+    expect(lab.page.get_by_role("log")).to_be_visible()
+    expect(panel).not_to_be_visible()
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
+
 
 def test_usage_is_the_containers_own_and_a_shortage_is_said_once(
     lab: Lab, wrong: Callable[[str], list[str]], shots: Callable[[Page, str], None]
@@ -150,11 +178,15 @@ def test_usage_is_the_containers_own_and_a_shortage_is_said_once(
     expect(status).to_have_text(re.compile(r"CPU [\d.]+/1 · Mem 0\.\d+/1 GiB"), timeout=LATE)
     status.click()
     expect(lab.page.get_by_role("heading", name="Usage of this session")).to_be_visible()
+    lab.page.get_by_role("heading", name="Processes", exact=True).dblclick()
     lab.hold(850 * MIB)
     told = lab.page.locator(".Toastify__toast")
     expect(told).to_contain_text("the largest process is python3", timeout=LATE)
     expect(status).to_have_class("bai-mod-warning")
     expect(status).to_contain_text("⚠")
+    expect(lab.page.get_by_text("This stands still while some of it is selected")).to_be_visible()
+    assert lab.page.evaluate("getSelection().toString()").strip() == "Processes"
+    lab.page.evaluate("getSelection().empty()")
 
     def agree() -> bool:
         shown = float(lab.meter("Memory").split()[0]) * GIB
@@ -171,11 +203,28 @@ def test_usage_is_the_containers_own_and_a_shortage_is_said_once(
     shots(lab.page, "lab-usage")
     lab.release()
     expect(status).not_to_have_class("bai-mod-warning", timeout=LATE)
+    expect(told).to_have_count(0)
 
     killed = lab.run("python3", "-c", HOLD, str(2 * GIB))
     assert not killed
     expect(told.filter(has_text="killed for memory")).to_have_count(1, timeout=LATE)
     expect(lab.page.locator("#bai-usage")).to_contain_text("killed for memory")
+
+
+def test_another_tab_tells_no_kill_again_and_works_where_nothing_can_be_kept(
+    deployment: Deployment, page: Page
+) -> None:
+    tab = page.context.new_page()
+    tab.add_init_script(FULL)
+    lab = Lab(tab, f"{deployment.url}{PATH}", deployment.container(USER, SERVER))
+    lab.open()
+    expect(tab.locator(".bai-status button")).to_be_visible(timeout=LATE)
+    lab.card("Session", "Terminal").click()
+    hint = tab.get_by_role("note", name="How to copy")
+    hint.get_by_role("button", name="Got it").click()
+    expect(hint).not_to_be_visible()
+    assert tab.locator(".Toastify__toast").count() == 0
+    tab.close()
 
 
 def test_the_lines_for_ssh_and_the_key_work_as_they_are(
@@ -190,11 +239,16 @@ def test_the_lines_for_ssh_and_the_key_work_as_they_are(
     assert key.read_text() == lab.run("cat", "/home/work/id_container")
     assert not wrong(".bai-ssh")
     shots(lab.page, "lab-ssh")
+    lab.page.emulate_media(color_scheme="dark")
+    body = lab.page.locator("body")
+    expect(body).to_have_attribute("data-jp-theme-light", "false", timeout=LATE)
+    assert not wrong(".bai-ssh")
+    lab.page.emulate_media(color_scheme="light")
 
     lab.dialog.get_by_role("button", name="Copy: Log in").click()
     ssh = lab.page.evaluate("navigator.clipboard.readText()")
     assert ssh == lab.line("Log in")
-    assert lab.line("Exchange files").startswith("sftp -i id_container -P ")
+    assert lab.line("Exchange files").startswith(f"sftp -i id_container -o HostKeyAlias={NAME}-")
     assert lab.line("VS Code with the extension Remote-SSH") == (
         f"code --remote ssh-remote+{NAME} /home/work"
     )
@@ -205,6 +259,8 @@ def test_the_lines_for_ssh_and_the_key_work_as_they_are(
     said = subprocess.run(fingerprint, capture_output=True, text=True, check=True).stdout
     assert lab.line("Fingerprint") == said.split()[1]
     subprocess.run(shlex.split(lab.line("Then, where it was saved")), cwd=tmp_path, check=True)
+    expect(lab.dialog).to_contain_text(f"Move the key to ~/.ssh/{NAME} ")
+    shutil.copy(key, tmp_path / NAME)
     safe = ["-oStrictHostKeyChecking=yes", f"-oUserKnownHostsFile={known}", "-oBatchMode=yes"]
     program, *rest = shlex.split(ssh)
     for command in ([program, "-Fnone", *safe, *rest], [program, f"-F{config}", *safe, NAME]):
@@ -220,31 +276,45 @@ def test_the_log_is_followed_searched_and_says_when_it_is_not_connected(
     lab.card("Session", "Session log").click()
     lines = lab.page.get_by_role("log")
     expect(lines.get_by_text("extension was successfully loaded").first).to_be_visible()
-    coloured = r"printf '\033[31mred-line\033[0m\n' >>/run/bai-session/log/session.log"
-    lab.run("sh", "-c", coloured)
+    # a letter that becomes two in lower case, and a bar that is drawn again and again
+    lab.write("one%\rtwo%\r\n\N{LATIN CAPITAL LETTER I WITH DOT ABOVE} \x1b[31mred-line\x1b[0m\n")
     expect(lines.locator(".ansi-red-fg", has_text="red-line")).to_be_visible()
+    expect(lines).to_contain_text("two%")
+    expect(lines).not_to_contain_text("one%")
+    lab.write("x" * 20_000 + "\n")
+    expect(lines).to_contain_text(re.compile(r"[^x]x{10000}… \(this line goes on"))
     assert not wrong(".bai-log")
 
-    lab.page.get_by_label("Search in the log").fill("red-LINE")
-    expect(lab.page.locator(".bai-log-count")).to_have_text("1 of 1")
+    search, count = lab.page.get_by_label("Search in the log"), lab.page.locator(".bai-log-count")
+    search.fill("red-LINE")
+    expect(count).to_have_text("1 match")
     follow = lab.page.get_by_label("Follow")
+    expect(follow).to_be_checked()
+    search.press("Enter")
+    expect(count).to_have_text("1 of 1")
     expect(follow).not_to_be_checked()
     shots(lab.page, "lab-log")
-    lab.run("sh", "-c", "echo while-paused >>/run/bai-session/log/session.log")
+    lab.write("while-paused\n")
     follow.check()
-    expect(lines.get_by_text("while-paused")).to_be_visible()
+    expect(lines.get_by_text("while-paused")).to_be_in_viewport()
+    # as by the bar beside it
+    lines.evaluate("(node) => { node.scrollTop = 0; }")
+    expect(follow).not_to_be_checked()
     with lab.page.expect_download() as downloaded:
         lab.page.get_by_role("link", name="Download").click()
     assert "while-paused" in Path(downloaded.value.path()).read_text()
 
-    state = lab.page.locator(".bai-log-state")
+    state, usage = lab.page.locator(".bai-log-state"), lab.page.locator(".bai-status button")
+    expect(usage).to_be_visible(timeout=LATE)
     lab.page.context.set_offline(True)
-    follow.uncheck()
     follow.check()
     expect(state).to_contain_text("lost", timeout=LATE)
+    expect(usage).to_have_class("bai-mod-old", timeout=LATE)
     lab.page.context.set_offline(False)
-    expect(state).to_have_text("", timeout=LATE)
-    lab.run("sh", "-c", "echo there-again >>/run/bai-session/log/session.log")
+    expect(usage).not_to_have_class("bai-mod-old")
+    # also when there is nothing new to read
+    expect(state).to_have_text("", timeout=LATE / 2)
+    lab.write("there-again\n")
     expect(lines.get_by_text("there-again")).to_be_visible()
 
 
@@ -254,25 +324,28 @@ def test_the_terminal_is_a_tab_whose_hint_is_dismissed_for_good(
     hint = lab.page.get_by_role("note", name="How to copy")
 
     def show() -> None:
-        lab.card("Session", "Terminal").click()
+        lab.card("Session", "Terminal (tmux)").click()
         terminal = lab.page.frame_locator("iframe[title='Terminal']")
         expect(terminal.locator(".xterm-screen")).to_be_visible(timeout=LATE)
 
     show()
-    expect(hint).to_contain_text("Shift")
+    greeting = " ".join(re.sub(r"['\\]", "", GREETING.read_text()).split())
+    assert hint.locator("span").inner_text() in greeting
     shots(lab.page, "lab-terminal")
 
-    def typed() -> bool:
+    def typed(name: str) -> bool:
         """It takes keys at once, without a click into it, as soon as tmux shows it."""
-        lab.page.keyboard.type("touch typed-at-once\n")
-        return "typed-at-once" in lab.run("ls", "/home/work")
+        lab.page.keyboard.type(f"touch {name}\n")
+        return name in lab.run("ls", "/home/work")
 
-    assert eventually(typed, every=0.5)
+    assert eventually(lambda: typed("typed-at-once"), every=0.5)
     hint.get_by_role("button", name="Got it").click()
     expect(hint).not_to_be_visible()
     lab.open()
     show()
     expect(hint).not_to_be_visible()
+    # until it is connected, it may still take the keyboard from whatever has it
+    assert eventually(lambda: typed("typed-again"), every=0.5)
     with lab.page.context.expect_page() as opened:
         lab.command("Open terminal in a new window")
     expect(opened.value.locator(".xterm-screen")).to_be_visible()
@@ -291,16 +364,26 @@ def test_apps_are_cards_and_tensorboard_opens_on_a_directory(
     expect(lab.card("Notebook", "JupyterLab")).to_have_count(0)
     card = lab.card("Other", "TensorBoard")
     expect(card).to_be_visible(timeout=LATE)
-    expect(card.locator("svg image")).to_have_attribute("href", re.compile(r"tensorboard.*svg"))
+    expect(card.locator("svg image")).to_have_attribute(
+        "href", f"{lab.url}bai/apps/tensorboard/icon.svg"
+    )
     shots(lab.page, "lab-launcher")
     lab.page.get_by_role("button", name="Refresh the file browser").click()
-    lab.page.locator(".jp-DirListing-item", has_text="runs").click(button="right")
-    with lab.page.context.expect_page() as opened:
+
+    def choose() -> None:
+        lab.page.locator(".jp-DirListing-item", has_text="runs").click(button="right")
         lab.page.get_by_role("menuitem", name="Open in TensorBoard").click()
-    opened.value.wait_for_url(f"{lab.url}tensorboard/**")
-    opened.value.close()
-    found = lab.page.request.get(f"{lab.url}bai/api/apps/tensorboard").json()
-    assert (found["state"], found["directory"]) == ("running", "runs")
+
+    for _ in ("it is started", "it runs there already"):
+        with lab.page.context.expect_page() as opened:
+            choose()
+        opened.value.wait_for_url(f"{lab.url}tensorboard/**")
+        opened.value.close()
+        found = lab.page.request.get(f"{lab.url}bai/api/apps/tensorboard").json()
+        assert (found["state"], found["directory"]) == ("running", "runs")
+    lab.page.evaluate("window.open = () => null")
+    choose()
+    expect(lab.dialog).to_contain_text("Allow pop-ups for this page")
 
 
 def test_notebook_7_has_the_panels_too(lab: Lab, shots: Callable[[Page, str], None]) -> None:

@@ -370,6 +370,34 @@ def test_a_network_drop_neither_repeats_nor_loses_a_line(
     assert asked[-1]
 
 
+def hide(page: Page, *, hidden: bool) -> None:
+    """What a browser does when another tab is chosen, or this one again."""
+    page.evaluate(
+        """(hidden) => {
+            Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_a_page_that_nobody_sees_has_no_connection_and_misses_nothing(
+    session: Session, opened: Callable[..., Page]
+) -> None:
+    page = opened()
+    expect(page.locator("#log")).to_have_text("begun")
+    with page.expect_event("requestfailed") as ended:
+        hide(page, hidden=True)
+    assert "bai/api/log" in ended.value.url
+    expect(page.locator("#state")).to_have_text("Not connected")
+    session.write("meanwhile\n")
+    hide(page, hidden=False)
+    expect(page.get_by_text("meanwhile")).to_be_visible()
+    expect(page.locator("#state")).to_have_text("Following")
+    expect(page.get_by_role("alert")).to_be_empty()
+    assert shown(page) == ["begun", "meanwhile"]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [

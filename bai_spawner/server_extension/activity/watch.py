@@ -67,7 +67,7 @@ class Watch:
         while True:
             try:
                 await self.look()
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # of files, and of too many threads
                 self._log.error("What this session does could not be seen: %s", error)
             await asyncio.sleep(self._every)
 

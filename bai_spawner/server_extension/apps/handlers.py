@@ -15,8 +15,10 @@ follows it.
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,19 @@ from bai_spawner.server_extension.api import SessionHandler, Wrong
 from bai_spawner.server_extension.apps import directories
 from bai_spawner.server_extension.apps.output import LINES, end_of
 from bai_spawner.server_extension.apps.runner import Runner
+from bai_spawner.server_extension.aside import Aside
 from bai_spawner.server_extension.part import Rule
 
 MOST_LINES = 200
+_NUMBER = re.compile(r"[0-9]{1,3}")
+FOLDER_SECONDS = 2.0
+"""How long a folder may take to answer."""
 NAME = "([^/]+)"
 
 
 def rules(runners: Mapping[str, Runner], work: Path) -> tuple[Rule, ...]:
     """What answers."""
-    known = {"runners": runners, "work": work}
+    known = {"runners": runners, "work": work, "aside": Aside()}
     one = f"bai/api/apps/{NAME}"
     return (
         ("bai/api/apps", Apps, known),
@@ -49,9 +55,9 @@ def rules(runners: Mapping[str, Runner], work: Path) -> tuple[Rule, ...]:
 class AppHandler(SessionHandler):
     """Knows the session's apps."""
 
-    def initialize(self, runners: Mapping[str, Runner], work: Path) -> None:
-        """Take what the rule hands over."""
-        self.runners, self.work = runners, work
+    def initialize(self, runners: Mapping[str, Runner], work: Path, aside: Aside) -> None:
+        """Take what the rule hands over. ``aside`` is for what may hang: a user's folders."""
+        self.runners, self.work, self.aside = runners, work, aside
 
     def runner(self, name: str) -> Runner:
         """An app by its name.
@@ -128,7 +134,12 @@ class OneApp(AppHandler):
             if asked is not None:
                 raise Wrong("directory", asked, f"{runner.app.title} asks for none")
             return None
-        return await asyncio.to_thread(directories.chosen, self.work, asked or "")
+        chosen = partial(directories.chosen, self.work, asked or "")
+        try:
+            return await self.aside.ask(chosen, FOLDER_SECONDS)
+        except TimeoutError:
+            told = "The folder does not answer. Try again in a while, or choose another one."
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, told)
 
 
 class Output(AppHandler):
@@ -140,9 +151,10 @@ class Output(AppHandler):
         """The last lines."""
         runner = self.runner(name)
         text = self.options_of("lines").get("lines", str(LINES))
-        if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= MOST_LINES):
+        number = int(text) if _NUMBER.fullmatch(text) else 0
+        if not 0 < number <= MOST_LINES:
             raise Wrong("lines", text, f"give a whole number from 1 to {MOST_LINES}")
-        found = await asyncio.to_thread(end_of, runner.output, int(text))
+        found = await asyncio.to_thread(end_of, runner.output, number)
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.finish(found, set_content_type="text/plain; charset=utf-8")
@@ -157,5 +169,9 @@ class Directories(AppHandler):
         """Directories that begin as what was typed."""
         self.runner(name)
         below = self.options_of("below").get("below", "")
-        found = await asyncio.to_thread(directories.listed, self.work, below)
+        try:
+            listed = partial(directories.listed, self.work, below)
+            found = await self.aside.ask(listed, FOLDER_SECONDS)
+        except TimeoutError:
+            found = directories.Listed(complete=False)
         self.finish(json.dumps(asdict(found)))

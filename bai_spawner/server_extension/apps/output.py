@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 
 LINES = 20
@@ -16,8 +17,13 @@ def end_of(path: Path, lines: int = LINES) -> str:
     Empty when there is no such file.
     """
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _BYTES))
+        # whatever lies at its place: no link is followed, and no pipe's writer waited for
+        how = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(path, how), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return ""
+            file.seek(max(0, status.st_size - _BYTES))
             found = file.read(_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -6,12 +6,12 @@ Upstream starts processes too, and starts one that fails over and over; what run
 
 from typing import Any
 
-from jupyter_server.auth.decorator import ws_authenticated
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import AddSlashHandler, NamedLocalProxyHandler
 from tornado.web import HTTPError
 
 from bai_spawner.server_extension.apps.runner import Runner, State
+from bai_spawner.server_extension.guarded import Guarded, asked_first
 from bai_spawner.server_extension.part import Rule
 
 
@@ -30,10 +30,9 @@ def rules(runner: Runner) -> tuple[Rule, ...]:
     return ((rf"{name}(/.*)", AppProxy, options), (name, AddSlashHandler, {}))
 
 
-class AppProxy(NamedLocalProxyHandler):
+@asked_first
+class AppProxy(Guarded, NamedLocalProxyHandler):
     """Hands requests and WebSockets on to one app, for those who may use the session."""
-
-    auth_resource = "bai"
 
     def initialize(self, runner: Runner) -> None:
         """Take what the rule hands over."""
@@ -60,8 +59,7 @@ class AppProxy(NamedLocalProxyHandler):
         await super().prepare(*args, _redirect_to_login=False, **kwargs)
         if self._finished:
             return
-        if not self.authorizer.is_authorized(self, self.current_user, "execute", "bai"):
-            raise HTTPError(403)
+        await self.let_in()
         if await self._runner.look() is not State.RUNNING:
             self._send_away()
 
@@ -71,8 +69,3 @@ class AppProxy(NamedLocalProxyHandler):
         if self.request.method not in {"GET", "HEAD"} or "text/html" not in accepted:
             raise HTTPError(503, f"{self._runner.app.title} does not run")
         self.redirect(url_path_join(self.base_url, "bai/apps", self._runner.app.name))
-
-
-for _method in ("get", "head", "post", "put", "patch", "delete", "options"):
-    # upstream asks who it is before any of them; so does this, where Jupyter looks for it
-    setattr(AppProxy, _method, ws_authenticated(getattr(AppProxy, _method)))

@@ -64,6 +64,8 @@ class LogHandler(SessionHandler):
             # a proxy that collects what it passes on would show nothing for a long time
             self.set_header("X-Accel-Buffering", "no")
             try:
+                # the hub's proxy passes on no answer before its first byte
+                self.write(": here\n\n")
                 await self.flush()
                 async for event in events(
                     self._kept, self._followers, self._gone, lines=lines, mark=mark

@@ -26,6 +26,7 @@ def part(serverapp: Any) -> Part:
     work = Work(Path.home(), folders, apart=[Path(serverapp.runtime_dir)])
     rescue = Rescue(work, os.environ.get("BAI_SESSION_NAME") or NAMELESS, serverapp.log)
     ending = Ending(serverapp.log)
+    counted = {"work": work, "counting": asyncio.Lock()}
     started = serverapp.web_app.settings["started"]
 
     async def run() -> None:
@@ -37,8 +38,8 @@ def part(serverapp: Any) -> Part:
     return Part(
         handlers=(
             ("bai/api/session", FactsHandler, {"work": work, "started": started}),
-            ("bai/api/losses", LossesHandler, {"work": work, "counting": asyncio.Lock()}),
-            ("bai/api/rescue", RescueHandler, {"work": work, "rescue": rescue}),
+            ("bai/api/losses", LossesHandler, counted),
+            ("bai/api/rescue", RescueHandler, {**counted, "rescue": rescue}),
             ("bai/api/terminate", TerminateHandler, {"ending": ending, "rescue": rescue}),
         ),
         run=run,

@@ -47,7 +47,8 @@ def facts(
             }
             for folder in folders
         ],
-        "hub": f"{environ.get('JUPYTERHUB_BASE_URL', '/')}hub/",
+        # the host is told only where users have hosts of their own, and the hub another one
+        "hub": f"{environ.get('JUPYTERHUB_HOST', '')}{environ.get('JUPYTERHUB_BASE_URL', '/')}hub/",
     }
 
 

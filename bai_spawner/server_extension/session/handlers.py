@@ -33,7 +33,26 @@ class FactsHandler(SessionHandler):
         self.finish(facts(os.environ, folders, self._work.home, self._started))
 
 
-class LossesHandler(SessionHandler):
+class CountingHandler(SessionHandler):
+    """Counts what would be lost."""
+
+    async def counted(self, work: Work, counting: asyncio.Lock) -> Losses:
+        """All of it, one count at a time.
+
+        Raises:
+            HTTPError: 500, the work directory cannot be read.
+        """
+        try:
+            async with counting:
+                return await asyncio.to_thread(work.losses)
+        except OSError as error:
+            self.refuse(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                f"the work directory cannot be read: {error.strerror}",
+            )
+
+
+class LossesHandler(CountingHandler):
     """``GET``: what is deleted when the session ends."""
 
     def initialize(self, work: Work, counting: asyncio.Lock) -> None:
@@ -45,23 +64,15 @@ class LossesHandler(SessionHandler):
     async def get(self) -> None:
         """Count, in a few seconds at most, and tell."""
         self.options_of()
-        try:
-            async with self._counting:
-                found: Losses = await asyncio.to_thread(self._work.losses)
-        except OSError as error:
-            self.refuse(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                f"the work directory cannot be read: {error.strerror}",
-            )
-        self.finish(found.told())
+        self.finish((await self.counted(self._work, self._counting)).told())
 
 
-class RescueHandler(SessionHandler):
+class RescueHandler(CountingHandler):
     """``POST`` copies entries into a folder, ``GET`` tells how far it is, ``DELETE`` stops it."""
 
-    def initialize(self, work: Work, rescue: Rescue) -> None:
-        """Take the work directory and the one who copies."""
-        self._work, self._rescue = work, rescue
+    def initialize(self, work: Work, rescue: Rescue, counting: asyncio.Lock) -> None:
+        """Take the work directory, the one who copies, and what sees that one count runs."""
+        self._work, self._rescue, self._counting = work, rescue, counting
 
     @web.authenticated
     @authorized
@@ -73,11 +84,14 @@ class RescueHandler(SessionHandler):
     @web.authenticated
     @authorized
     async def post(self) -> None:
-        """Begin: ``{"folder": NAME, "names": [NAME, …]}``; 409 while another runs."""
+        """Begin: ``{"folder": NAME, "names": [NAME, …]}``; 409 while another runs.
+
+        Without ``names`` it is all that would be lost, however much that is.
+        """
         self.options_of()
         asked = self.body(folder=str, names=list)
         folder = self._folder(asked.get("folder"))
-        names = self._names(asked.get("names"))
+        names = self._names(asked["names"]) if "names" in asked else await self._all()
         try:
             target = self._rescue.begin(folder, names)
         except Running:
@@ -105,7 +119,14 @@ class RescueHandler(SessionHandler):
         accepted = f"accepted: {', '.join(writable)}" if writable else "no folder can be written to"
         raise Wrong("folder", name, accepted)
 
-    def _names(self, names: list[object] | None) -> list[str]:
+    async def _all(self) -> list[str]:
+        """Whatever would be lost, also what could not be counted to its end."""
+        found = await self.counted(self._work, self._counting)
+        if not found.entries:
+            raise Wrong("names", [], "nothing would be lost")
+        return [entry.name for entry in found.entries]
+
+    def _names(self, names: list[object]) -> list[str]:
         """Each is in the work directory now: none is a path, or leads anywhere else."""
         known = set(self._work.names())
         if not names:
@@ -113,7 +134,7 @@ class RescueHandler(SessionHandler):
         chosen: dict[str, None] = {}
         for name in names:
             if not isinstance(name, str) or name not in known:
-                raise Wrong("names", name, "accepted: names of entries that bai/api/losses lists")
+                raise Wrong("names", name, "accepted: what would be lost with the session, by name")
             if name in chosen:
                 raise Wrong("names", name, "name it once")
             chosen[name] = None
@@ -121,7 +142,11 @@ class RescueHandler(SessionHandler):
 
 
 class TerminateHandler(SessionHandler):
-    """``POST`` has the hub end this session; ``GET`` tells whether that was asked, or failed."""
+    """``POST`` has the hub end this session; ``GET`` tells whether that was asked, or failed.
+
+    ``GET ?check=1`` asks the hub whether it would, and ends nothing: who has files copied first
+    hears of a refusal before that.
+    """
 
     def initialize(self, ending: Ending, rescue: Rescue) -> None:
         """Take who asks the hub, and the copy that may still run."""
@@ -130,8 +155,12 @@ class TerminateHandler(SessionHandler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        """Tell."""
-        self.options_of()
+        """Tell; with ``check=1`` 502 or 503 when the hub would not end it."""
+        check = self.options_of("check").get("check", "0")
+        if check not in {"0", "1"}:
+            raise Wrong("check", check, "accepted: 0 or 1")
+        if check == "1":
+            await self._check()
         self.finish(self._told())
 
     @web.authenticated
@@ -143,16 +172,19 @@ class TerminateHandler(SessionHandler):
         if self._rescue.state is Copying.RUNNING and not anyway:
             self.refuse(
                 HTTPStatus.CONFLICT,
-                f"files are being copied to {self._rescue.target}; wait for the end of it, "
-                'or send {"anyway": true}',
+                f"Files are being copied to {self._rescue.target}. Wait for the end of it, "
+                "or stop it.",
             )
+        await self._check()
+        self._ending.ask()
+        self.set_status(HTTPStatus.ACCEPTED)
+        self.finish(self._told())
+
+    async def _check(self) -> None:
         try:
             await self._ending.check()
         except Unable as unable:
             self.refuse(unable.status, str(unable))
-        self._ending.ask()
-        self.set_status(HTTPStatus.ACCEPTED)
-        self.finish(self._told())
 
     def _told(self) -> dict[str, str]:
         return {"state": self._ending.state, "message": self._ending.message}

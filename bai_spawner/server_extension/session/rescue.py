@@ -66,11 +66,12 @@ class Rescue:
         return self.target
 
     def told(self) -> dict[str, Any]:
-        """As JSON; ``copied`` and ``total`` are bytes."""
+        """As JSON; ``copied`` and ``total`` are bytes, ``skipped`` is how many were left out."""
         return {
             "state": self.state,
             "copied": self._copy.copied if self._copy else 0,
             "total": self._copy.total if self._copy else 0,
+            "skipped": len(self._copy.skipped) if self._copy else 0,
             "target": self.target,
             "message": self._message,
         }
@@ -109,4 +110,4 @@ class Rescue:
             return told
         shown = ", ".join(copy.skipped[:_SHOWN])
         more = f" and {len(copy.skipped) - _SHOWN} more" if copy.skipped[_SHOWN:] else ""
-        return f"{told} Left out, for they are no files: {shown}{more}."
+        return f"{told} Left out, as too deep or no file of this session: {shown}{more}."

@@ -80,7 +80,7 @@ class Ending:
 
     def ask(self) -> None:
         """Ask the hub, once whoever wants it has been answered: a task begins after that."""
-        if self.state is not State.ASKED:
+        if self._task is None or self._task.done():  # it was asked, and we are still here
             self.state, self.message = State.ASKED, ""
             self._task = asyncio.ensure_future(self._end())
 

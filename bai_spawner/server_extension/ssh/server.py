@@ -40,11 +40,17 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin no
 AuthorizedKeysFile .ssh/authorized_keys
+LoginGraceTime 30
 AllowAgentForwarding no
 X11Forwarding no
 PermitUserEnvironment no
 Subsystem sftp internal-sftp
 """
+
+
+NO_PENALTIES = "PerSourcePenalties no"
+"""From OpenSSH 9.8 on, who failed too often is shut out by address. Behind an engine all clients
+have one address, so that anybody could shut out the user; and there is nothing to be guessed."""
 
 
 class SshServer:
@@ -135,7 +141,10 @@ class SshServer:
             file.write(public)
         keep(os.environ, self._run / ENVIRONMENT.name)
         config = CONFIG.format(port=PORT, run=self._run)
-        (self._run / "sshd_config").write_text(config)
+        path = self._run / "sshd_config"
+        path.write_text(config)
+        if _takes(path, NO_PENALTIES):
+            path.write_text(f"{config}{NO_PENALTIES}\n")
 
 
 def make_key(path: Path) -> str:
@@ -156,3 +165,13 @@ def fingerprint(public: str) -> str:
     """A public key's fingerprint as OpenSSH shows it: SHA-256 in base64, without padding."""
     digest = hashlib.sha256(base64.b64decode(public.split()[1])).digest()
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+def _takes(config: Path, option: str) -> bool:
+    """Whether this sshd knows an option of its configuration."""
+    command = [SSHD, "-t", "-f", str(config), "-o", option]
+    try:
+        tried = subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - our own
+    except OSError:
+        return False
+    return tried.returncode == 0

@@ -12,10 +12,10 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from bai_spawner.server_extension.aside import Aside
 from bai_spawner.server_extension.deaths import SHM
 from bai_spawner.server_extension.mounts import folders
 from bai_spawner.server_extension.usage import kernels
-from bai_spawner.server_extension.usage.aside import Aside
 from bai_spawner.server_extension.usage.disk import Disk
 from bai_spawner.server_extension.usage.gpu import Gpus, GpuUse, share
 from bai_spawner.server_extension.usage.history import INTERVAL, History, Point

@@ -6,7 +6,8 @@ long; only while somebody asks, and at most once in so many seconds, or once in 
 long as it took. Nobody waits for it: what is told is what was counted last.
 
 Bytes are those on disk, as `du` counts them: of a sparse file what was written, of a file with
-several names one, of a link the link itself. Other file systems below are not entered.
+several names one, of a link the link itself. A directory with nothing in it is nothing, though
+it has a block of its own. Other file systems below are not entered.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bai_spawner.server_extension.aside import Aside
 from bai_spawner.server_extension.mounts import Folder
-from bai_spawner.server_extension.usage.aside import Aside
 
 PAUSE = 60.0
 """Seconds from one count to the next, at least."""
@@ -89,9 +90,9 @@ def count(path: Path, without: Collection[str] = (), seconds: float = SECONDS) -
         listed = list(islice((entry.name for entry in entries), LISTED + 1))
     whole = len(listed) > LISTED
     roots = [path] if whole else [path / name for name in listed if name not in without]
-    used = 0 if whole else path.lstat().st_blocks * _BLOCK
     if not roots:
-        return Size(used, complete=True, at=time.time())
+        return Size(0, complete=True, at=time.time())
+    used = 0 if whole else path.lstat().st_blocks * _BLOCK
     done = subprocess.run(  # noqa: S603 - names are its input, and none of its arguments
         ["/usr/bin/timeout", "-s", "KILL", str(seconds), *_COMMAND],
         input=b"\0".join(map(os.fsencode, roots)),

@@ -1,5 +1,6 @@
 // Starts an app, shows that it starts, and goes to it. An app that asks for a directory starts
-// when the button is pressed and never before: an address that names one only fills it in.
+// when the button is pressed and never before: an address that names one only fills it in, or
+// leads on to the app where it runs on that already.
 'use strict';
 
 const POLL = 500; // milliseconds between two looks
@@ -144,6 +145,7 @@ async function main() {
   }
   if (app.asks) {
     if (app.state === 'starting') return follow(app).catch(trouble);
+    if (app.state === 'running' && wanted === app.directory) return go();
     choose(app);
     if (app.state === 'failed') fail(app);
     return undefined;

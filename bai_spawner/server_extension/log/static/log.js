@@ -80,6 +80,10 @@ const stream = new Stream(`api/log?follow=1&lines=${MOST_LINES}`, {
     connected = true;
     problem("");
   },
+  held() {
+    connected = false;
+    draw();
+  },
   lost(words, seconds) {
     connected = false;
     problem(`The log cannot be read: ${words}. Trying again in ${many(seconds, "second")}.`);
@@ -118,5 +122,10 @@ byId("search").addEventListener("keydown", (event) => {
 byId("next").addEventListener("click", () => go(1));
 byId("previous").addEventListener("click", () => go(-1));
 
+// a page that nobody sees needs no connection, of which the server has few
+const seen = () => stream.hold(document.hidden);
+document.addEventListener("visibilitychange", seen);
+
 tell();
+seen();
 stream.run();

@@ -10,6 +10,9 @@ export class Refused extends Error {}
 
 const token = () => /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 
+/** Why a connection was let go of on purpose. */
+const HELD = Symbol("held");
+
 /** Why an answer is none, in the server's words where it has some. */
 const reason = async (response) => {
   let told = "";
@@ -32,16 +35,19 @@ const fields = (event) => {
 };
 
 /**
- * Follows until it is told to stop; `again()` asks at once.
+ * Follows for as long as there is a page; `again()` asks at once. While `hold(true)` holds it
+ * has no connection, and goes on where it was with `hold(false)`.
  *
- * Told are: `piece(text)`, `gap(words)`, `live()`, `lost(words, seconds)` before it asks again,
- * and `refused(words)`, after which only `again()` does.
+ * Told are: `piece(text)`, `gap(words)`, `live()`, `held()`, `lost(words, seconds)` before it
+ * asks again, and `refused(words)`, after which only `again()` does, or `hold(false)`.
  */
 export class Stream {
   #url;
   #told;
   #mark = "";
   #wake = () => {};
+  #held = false;
+  #connection = null;
 
   constructor(url, told) {
     this.#url = url;
@@ -53,14 +59,24 @@ export class Stream {
     this.#wake();
   }
 
+  hold(held) {
+    this.#held = held;
+    if (held) this.#connection?.abort(HELD);
+    else this.again();
+  }
+
   async run() {
     for (let failed = 0; ; failed += 1) {
+      while (this.#held) await this.#pause();
       try {
         await this.#once(() => { failed = 0; });
         this.#told.lost("the connection ended", 1);
         await this.#pause(1);
       } catch (error) {
-        if (error instanceof Refused) {
+        if (error === HELD) {
+          failed = -1;
+          this.#told.held();
+        } else if (error instanceof Refused) {
           this.#told.refused(error.message);
           await this.#pause();
         } else {
@@ -83,7 +99,7 @@ export class Stream {
   }
 
   async #once(opened) {
-    const ended = new AbortController();
+    const ended = this.#connection = new AbortController();
     let timer = 0;
     const heard = () => {
       clearTimeout(timer);
@@ -96,6 +112,7 @@ export class Stream {
       opened();
       await this.#read(response.body, heard);
     } catch (error) {
+      if (ended.signal.reason === HELD) throw HELD;
       if (error instanceof TypeError) throw new Error("the session does not answer");
       if (ended.signal.aborted) throw new Error("the session has fallen silent");
       throw error;

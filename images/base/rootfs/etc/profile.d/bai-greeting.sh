@@ -12,9 +12,9 @@ case $- in
         unset bai_line
         if [ -n "${TMUX-}" ] && ! [ -e /home/work/.config/bai/no-hint ]; then
             printf '%s\n' '' \
-                'To copy, drag over the text: it is in the clipboard when you let go. If not,' \
-                'hold Shift (Option on a Mac) while you drag, or press Ctrl-B, type' \
-                ':set -g mouse off and Enter, drag, and press Ctrl-C or Cmd-C.' \
+                'To copy, drag over the text: it is in the clipboard when you let go. If that' \
+                'does not work, hold Shift (Option on a Mac) while you drag, or press Ctrl-B,' \
+                'type :set -g mouse off and Enter, drag, and press Ctrl-C (Cmd-C on a Mac).' \
                 'This hint goes away for good with: bai-hint off'
         fi
         echo

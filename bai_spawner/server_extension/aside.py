@@ -7,6 +7,7 @@ of a kind at most.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -24,14 +25,22 @@ class Aside:
         """What a call answers, or raises.
 
         Raises:
-            TimeoutError: not within so many seconds, or the call before has not come back yet.
+            TimeoutError: not within so many seconds, the wait for the call before included; or
+                there can be no more threads now.
         """
-        if self._last and not self._last.done():
-            raise TimeoutError("the call before this one has not come back")
+        until = time.monotonic() + seconds
+        while self._last and not self._last.done():  # mostly it is just about to come back
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the call before this one has not come back")
+            await asyncio.wait([asyncio.wrap_future(self._last)], timeout=left)
         answer: Future[T] = Future()
         answer.set_running_or_notify_cancel()
+        try:
+            threading.Thread(target=_answer, args=(answer, call), daemon=True).start()
+        except RuntimeError as error:  # the session has as many processes as it may have
+            raise TimeoutError(str(error)) from error
         self._last = answer
-        threading.Thread(target=_answer, args=(answer, call), daemon=True).start()
         return await asyncio.wait_for(asyncio.wrap_future(answer), seconds)
 
 
