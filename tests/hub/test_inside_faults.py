@@ -32,6 +32,7 @@ BROKEN_FILES = {
     "etc/jupyter/jupyter_server_config.json": "{",
     "etc/jupyter/jupyter_config.json": '{"ServerApp": {"port": 1}}',
     "share/jupyter/nbsignatures.db": "no database",
+    "lib/libevent_core-2.1.so.7": "no library, and tmux needs it",
 }
 BROKEN_VARIABLES = {
     "PATH": "/home/work/.local/bin",
@@ -39,7 +40,7 @@ BROKEN_VARIABLES = {
     "PYTHONPATH": "/home/work/.local/lib/python3.13/site-packages",
     "PYTHONSTARTUP": "/nowhere",
     "LD_PRELOAD": "/nowhere.so",
-    "LD_LIBRARY_PATH": "/nowhere",
+    "LD_LIBRARY_PATH": "/home/work/.local/lib",
     "SHELL": "/bin/false",
     "BASH_ENV": "/nowhere",
     "ENV": "/nowhere",
@@ -47,7 +48,7 @@ BROKEN_VARIABLES = {
     "TERMINFO": "/nowhere",
     "TMUX": "/nowhere,1,2",
     "TMUX_PANE": "%9",
-    "TMUX_TMPDIR": "/nowhere",
+    "TMUX_TMPDIR": "/etc",
     "LANG": "nowhere.none",
     "LC_ALL": "nowhere.none",
     "TMPDIR": "/nowhere",
@@ -131,6 +132,7 @@ def test_what_a_user_broke_at_home_does_not_keep_a_session_from_starting_or_endi
     for kind in (WebTerminal, LabTerminal):
         with kind(session.http) as terminal:
             terminal.says("echo is-''open", "is-open")
+            terminal.says("echo in-$LD_LIBRARY_PATH", "in-/home/work/.local/lib")
     for page in ("/lab", "/tree", "/api/contents", "/bai/api/ssh"):
         assert session.http.get(page).status_code == 200, page
     assert eventually(lambda: session.http.get("/bai/api/ssh").json()["running"])

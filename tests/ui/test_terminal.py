@@ -201,6 +201,7 @@ def test_shells_are_opened_listed_chosen_and_ended(
     terminal.keys("Control+b", "c")
     assert eventually(lambda: terminal.asked("window_index") == "1")
     assert "the-first" not in terminal.screen()
+    assert eventually(lambda: terminal.asked("window_name") == "bash")
     terminal.keys("Control+b", "w")
     assert eventually(lambda: terminal.asked("pane_mode") == "tree-mode")
     assert eventually(lambda: "0: bash" in text_of(terminal.page))

@@ -60,12 +60,30 @@ class AppProxy(Guarded, NamedLocalProxyHandler):
         if self._finished:
             return
         await self.let_in()
-        if await self._runner.look() is not State.RUNNING:
-            self._send_away()
-
-    def _send_away(self) -> None:
-        """To the page that starts the app; a program is told so."""
-        accepted = self.request.headers.get("Accept", "")
-        if self.request.method not in {"GET", "HEAD"} or "text/html" not in accepted:
+        if self._is_page():
+            if not await self._runner.answers():
+                self._to_its_page()
+        elif await self._runner.look() is not State.RUNNING:
             raise HTTPError(503, f"{self._runner.app.title} does not run")
+
+    async def proxy(self, port: int, path: str) -> Any:
+        """Hand it on; an app may end with the request in its hands.
+
+        Raises:
+            HTTPError: 502, it did.
+        """
+        try:
+            return await super().proxy(port, path)
+        except OSError as error:
+            if not self._is_page() or await self._runner.answers():
+                raise HTTPError(502, f"{self._runner.app.title} did not answer") from error
+            self._to_its_page()
+
+    def _to_its_page(self) -> None:
+        """To the page that starts it, and that says why it ended."""
         self.redirect(url_path_join(self.base_url, "bai/apps", self._runner.app.name))
+
+    def _is_page(self) -> bool:
+        """Whether a browser asks for something to show, and no program for an answer."""
+        accepted = self.request.headers.get("Accept", "")
+        return self.request.method in {"GET", "HEAD"} and "text/html" in accepted

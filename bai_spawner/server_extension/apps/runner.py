@@ -112,6 +112,20 @@ class Runner:
                 self.state = State.STOPPED
         return self.state
 
+    async def answers(self) -> bool:
+        """Whether it runs and takes a connection now.
+
+        Of an app that has just died this is known before its end is; that is waited for, so
+        that whoever asks next is told how it ended.
+        """
+        if await self.look() is not State.RUNNING:
+            return False
+        if await _connects(self._connect()):
+            return True
+        if self._life:
+            await asyncio.wait({self._life}, timeout=_PATIENCE)
+        return False
+
     def _alive(self) -> bool:
         """Whether it starts or runs. What ends is left to end: nothing may cut that short."""
         life = self._life
