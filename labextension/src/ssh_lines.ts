@@ -38,7 +38,8 @@ export function sshLines(ssh: Ssh & { port: number }, name: string, here: string
   const print = ssh.fingerprint.replace(/^SHA256:/, '').replace(/[^A-Za-z0-9]/g, '');
   const hostKey = `${alias}-${print.slice(0, 8).toLowerCase()}`;
   const keyPath = `~/.ssh/${alias}`;
-  const options = ['-i', KEY_FILE, '-o', `HostKeyAlias=${hostKey}`];
+  // else the keys of an agent come first, and sshd lets nobody try many
+  const options = ['-i', KEY_FILE, '-o', 'IdentitiesOnly=yes', '-o', `HostKeyAlias=${hostKey}`];
   return {
     keyPath,
     ssh: line('ssh', ...options, '-p', port, `${ssh.user}@${host}`),

@@ -248,7 +248,9 @@ def test_the_lines_for_ssh_and_the_key_work_as_they_are(
     lab.dialog.get_by_role("button", name="Copy: Log in").click()
     ssh = lab.page.evaluate("navigator.clipboard.readText()")
     assert ssh == lab.line("Log in")
-    assert lab.line("Exchange files").startswith(f"sftp -i id_container -o HostKeyAlias={NAME}-")
+    assert lab.line("Exchange files").startswith(
+        f"sftp -i id_container -o IdentitiesOnly=yes -o HostKeyAlias={NAME}-"
+    )
     assert lab.line("VS Code with the extension Remote-SSH") == (
         f"code --remote ssh-remote+{NAME} /home/work"
     )
