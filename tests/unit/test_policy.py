@@ -355,3 +355,12 @@ def test_a_numbered_name_of_a_live_session_is_refused() -> None:
     assert told(lowered(), {}, usage=usage, session="run", sessions=2) == [
         "display_name: 'run2' is the name of a live session of yours"
     ]
+
+
+def test_ports_are_open_where_the_environment_says_so_alone() -> None:
+    data = catalog_data()
+    first, second = list(data["environments"])[:2]
+    data["environments"][second]["port_proxy"] = True
+    catalog = Catalog.model_validate(data)
+    assert not granted(catalog, {"environment": first}).port_proxy
+    assert granted(catalog, {"environment": second}, subject=STAFF).port_proxy
