@@ -30,7 +30,7 @@ from tests.images import LIGHT
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 
-ROUNDS = int(os.environ.get("BAI_ROUNDS", "15"))
+ROUNDS = int(os.environ.get("BAI_ROUNDS", "8"))
 """Of each test. ``BAI_ROUNDS=100 BAI_SEED=1`` are more of them, and others."""
 SEED = int(os.environ.get("BAI_SEED", "20"))
 LATE = 0.15

@@ -48,7 +48,14 @@ class Two:
         return {line.split()[0]: line.split()[1] == "True" for line in told}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def user(deployment: Deployment) -> Iterator[Visitor]:
+    with deployment.login("neighbours") as visitor:
+        yield visitor
+        visitor.stop_all()
+
+
+@pytest.fixture(scope="module")
 def two(deployment: Deployment, user: Visitor) -> Iterator[Two]:
     for server in ("one", "two"):
         assert user.start(server, {}).status_code == 201

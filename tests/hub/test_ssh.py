@@ -55,7 +55,14 @@ def run(command: list[str], input_: str = "") -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def user(deployment: Deployment) -> Iterator[Visitor]:
+    with deployment.login("remote") as visitor:
+        yield visitor
+        visitor.stop_all()
+
+
+@pytest.fixture(scope="module")
 def session(deployment: Deployment, user: Visitor) -> Iterator[Session]:
     answer = user.start("one", {"env": {"GREETING": "hello {0} $HOME", "PATH": "/mine:/usr/bin"}})
     assert answer.status_code == 201, answer.text
@@ -65,9 +72,9 @@ def session(deployment: Deployment, user: Visitor) -> Iterator[Session]:
     made.http.close()
 
 
-@pytest.fixture
-def client(session: Session, tmp_path: Path) -> Client:
-    made = Client(session, tmp_path / "one")
+@pytest.fixture(scope="module")
+def client(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    made = Client(session, tmp_path_factory.mktemp("ssh") / "one")
     assert eventually(lambda: made.ssh("true").returncode == 0, seconds=20), made.ssh("true")
     return made
 
@@ -92,30 +99,6 @@ def test_sftp_brings_files_and_takes_them(client: Client, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "back.txt").read_text() == "from outside"
     assert client.session.run("cat", "/home/work/there.txt") == "from outside"
-
-
-def test_a_key_opens_its_own_session_alone_and_ends_with_it(
-    deployment: Deployment, client: Client, user: Visitor, tmp_path: Path
-) -> None:
-    assert user.start("two", {}).status_code == 201
-    second = Session(deployment, user, "two")
-    assert eventually(lambda: second.http.get("/bai/api/ssh").json()["running"])
-    other = Client(second, tmp_path / "two")
-    assert eventually(lambda: other.ssh("true").returncode == 0, seconds=20), other.ssh("true")
-    assert other.told["port"] != client.told["port"]
-    assert other.told["fingerprint"] != client.told["fingerprint"]
-    refused = other.ssh("true", IdentityFile=str(client.key))
-    assert refused.returncode == 255
-    assert "Permission denied (publickey)" in refused.stderr
-    user.stop("one")
-    assert client.ssh("true").returncode == 255, "a dead session's port leads nowhere"
-    assert user.start("three", {}).status_code == 201
-    third = Session(deployment, user, "three")
-    assert eventually(lambda: third.http.get("/bai/api/ssh").json()["running"])
-    newer = Client(third, tmp_path / "three")
-    assert eventually(lambda: newer.ssh("true").returncode == 0, seconds=20)
-    refused = newer.ssh("true", IdentityFile=str(client.key))
-    assert "Permission denied (publickey)" in refused.stderr
 
 
 def test_there_is_no_way_in_but_the_key(client: Client) -> None:
@@ -152,3 +135,27 @@ def test_after_a_restart_of_the_hub_a_live_sessions_port_is_not_given_away(
     deployment.stop()
     deployment.start()
     assert client.ssh("true").returncode == 0
+
+
+def test_a_key_opens_its_own_session_alone_and_ends_with_it(
+    deployment: Deployment, client: Client, user: Visitor, tmp_path: Path
+) -> None:
+    assert user.start("two", {}).status_code == 201
+    second = Session(deployment, user, "two")
+    assert eventually(lambda: second.http.get("/bai/api/ssh").json()["running"])
+    other = Client(second, tmp_path / "two")
+    assert eventually(lambda: other.ssh("true").returncode == 0, seconds=20), other.ssh("true")
+    assert other.told["port"] != client.told["port"]
+    assert other.told["fingerprint"] != client.told["fingerprint"]
+    refused = other.ssh("true", IdentityFile=str(client.key))
+    assert refused.returncode == 255
+    assert "Permission denied (publickey)" in refused.stderr
+    user.stop("one")  # which the tests before this one shared
+    assert client.ssh("true").returncode == 255, "a dead session's port leads nowhere"
+    assert user.start("three", {}).status_code == 201
+    third = Session(deployment, user, "three")
+    assert eventually(lambda: third.http.get("/bai/api/ssh").json()["running"])
+    newer = Client(third, tmp_path / "three")
+    assert eventually(lambda: newer.ssh("true").returncode == 0, seconds=20)
+    refused = newer.ssh("true", IdentityFile=str(client.key))
+    assert "Permission denied (publickey)" in refused.stderr
