@@ -17,8 +17,6 @@ from bai_spawner.server_extension.part import Part
 
 PARTS = ("ssh", "log", "greeting", "usage", "terminal", "apps", "apps.ports", "activity", "session")
 """Modules of this package, in the order in which they are asked."""
-
-
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds before a part that ended in an error begins again, the first and a later time."""
 _TOKEN = re.compile(r"""([?&](?:token|_xsrf)=)[^&\s'")]+""")

@@ -10,13 +10,12 @@ the standard library alone, so that a login does not wait for it.
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bai_spawner.server_extension.user_env import merged, user_env_or_none
+from bai_spawner.server_extension import user_env
 
 ENVIRONMENT = Path("/run/bai-session/ssh/environment.json")
 BASH = "/bin/bash"
@@ -47,15 +46,10 @@ def command(argv: Sequence[str]) -> list[str]:
 
 def main() -> NoReturn:
     """Become the shell."""
-    variables, problem = user_env_or_none()
-    if problem:
-        print(f"bai-shell: {problem}", file=sys.stderr)  # noqa: T201
     platform = kept()
     # what sshd knows of this login counts, but for what it makes up about paths and shells
     mine = {**platform, **os.environ, "SHELL": BASH}
     if "PATH" in platform:
         mine["PATH"] = platform["PATH"]
-    # Python ignores these, and the program that it becomes would, too
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    os.execve(BASH, command(sys.argv[1:]), merged(mine, variables))  # noqa: S606
+    os.environ.update(mine)
+    user_env.main(command(sys.argv[1:]))

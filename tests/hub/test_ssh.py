@@ -112,6 +112,17 @@ def test_there_is_no_way_in_but_the_key(client: Client) -> None:
     assert client.ssh("echo ${LD_PRELOAD:-none}", SetEnv="LD_PRELOAD=/x").stdout == "none\n"
 
 
+def test_who_tries_wrong_keys_does_not_shut_out_who_has_the_right_one(
+    client: Client, tmp_path: Path
+) -> None:
+    """Behind the engine, all of them come from one address."""
+    wrong = tmp_path / "wrong"
+    assert run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(wrong)]).returncode == 0
+    for _ in range(6):
+        assert "Permission denied" in client.ssh("true", IdentityFile=str(wrong)).stderr
+    assert client.ssh("true").returncode == 0
+
+
 def test_keys_are_private(client: Client) -> None:
     listed = client.session.run(
         "stat", "-c", "%a %U %n", "id_container", ".ssh", ".ssh/authorized_keys",

@@ -26,6 +26,17 @@ class NobodyMay(AllowAllAuthorizer):
         return False
 
 
+class Unbound(ServerApp):
+    """Listens nowhere by itself: it would look for a free port, let go of it, and take it again,
+    unless somebody else was faster."""
+
+    def _find_http_port(self) -> None:
+        pass
+
+    def _bind_http_server(self) -> None:
+        pass
+
+
 @dataclass
 class Served:
     """The server, a client that may do everything, one that is not let in, one without rights."""
@@ -77,8 +88,8 @@ async def _served(home: Path, config: dict[str, Any]) -> AsyncIterator[Served]:
     }
     for name, more in config.items():
         settings.setdefault(name, {}).update(more)
-    ServerApp.clear_instance()
-    app = ServerApp.instance(config=Config(settings), port=0, log_level="WARN")
+    Unbound.clear_instance()
+    app = Unbound.instance(config=Config(settings), log_level="WARN")
     app.initialize(argv=[], new_httpserver=True, find_extensions=False)
     sockets = bind_sockets(0, "127.0.0.1")
     app.http_server.add_sockets(sockets)
@@ -97,4 +108,4 @@ async def _served(home: Path, config: dict[str, Any]) -> AsyncIterator[Served]:
             yield Served(app, allowed, stranger, forbid)
         finally:
             await app._cleanup()
-            ServerApp.clear_instance()
+            Unbound.clear_instance()

@@ -255,6 +255,7 @@ async def test_a_page_of_another_origin_opens_no_websocket(
         ("GET", f"{API}/output?lines=0", None, 400, "lines"),
         ("GET", f"{API}/output?lines=201", None, 400, "lines"),
         ("GET", f"{API}/output?lines=1e1", None, 400, "lines"),
+        ("GET", f"{API}/output?lines=0000000010000", None, 400, "lines"),
         ("GET", f"{API}/output?lines=%C2%B2", None, 400, "lines"),
         ("GET", f"{API}/output?lines={'9' * 9999}", None, 400, "lines"),
         ("GET", f"{API}/output?path=/etc/passwd", None, 400, "option"),

@@ -420,3 +420,20 @@ def test_what_an_app_leaves_behind_ends_with_it(start: Start) -> None:
     output, _ = process.communicate()
     assert gone(int(output.removeprefix(b"a: ")))
     assert process.returncode == 0
+
+
+def test_an_engine_that_does_not_read_stops_neither_the_session_nor_its_file(
+    start: Start, run: Path, tmp_path: Path
+) -> None:
+    """As one that is away while containers live on: its pipe is open, and full."""
+    done = tmp_path / "done"
+    program = SESSION.replace(
+        "def serve():",
+        "from bai_spawner.server_extension import output\noutput.PATIENCE = 0.2\n"
+        "output._Reader.patience = 0.2\ndef serve():",
+    )
+    script = f"[say(b'x' * 1023 + b'\\n') for _ in range(400)]; open({str(done)!r}, 'w').close()"
+    process = start(program, script)
+    assert process.wait(20) == 0, "it ends, though nobody reads what it says"
+    assert done.exists()
+    assert (run / "log" / "session.log").stat().st_size == 400 * 1024

@@ -261,3 +261,15 @@ def test_the_labels_of_the_images_that_are_shipped_are_accepted() -> None:
     assert (app.name, app.asks) == ("tensorboard", "directory")
     for icon in (app.icon, *(app.icon for app in BUILT_IN)):
         assert list(REPO.glob(f"images/*/rootfs{icon}")), icon
+
+
+def test_what_the_hub_writes_is_no_longer_than_the_label_that_it_read() -> None:
+    """Else a label of many letters beyond ASCII would be refused in the session."""
+    many = [
+        {"name": f"a{n}", "title": "é" * 60, "command": ["x", "é" * 900, "{port}"]}
+        for n in range(32)
+    ]
+    label = json.dumps(many, ensure_ascii=False)
+    assert len(label) < LONGEST_LABEL < len(json.dumps(many))
+    found = parse(label)
+    assert parse(to_json(found)) == found

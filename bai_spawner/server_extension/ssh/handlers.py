@@ -20,12 +20,16 @@ def port() -> int | None:
     return int(told) if told.isdecimal() else None
 
 
-class SshHandler(SessionHandler):
-    """``GET``: user, host (empty: that of the page), port, fingerprint, host_key, running."""
+class _OfServer(SessionHandler):
+    """Knows the session's sshd."""
 
     def initialize(self, server: SshServer) -> None:
-        """Take the server that is asked about."""
+        """Take what the rule hands over."""
         self._server = server
+
+
+class SshHandler(_OfServer):
+    """``GET``: user, host (empty: that of the page), port, fingerprint, host_key, running."""
 
     @web.authenticated
     @authorized
@@ -44,12 +48,8 @@ class SshHandler(SessionHandler):
         self.finish(answer)
 
 
-class KeyHandler(SessionHandler):
+class KeyHandler(_OfServer):
     """``GET``: the private key, as a file to keep."""
-
-    def initialize(self, server: SshServer) -> None:
-        """Take the server whose key it is."""
-        self._server = server
 
     @web.authenticated
     @authorized
