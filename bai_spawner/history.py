@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from logging import Logger
+from typing import TypeVar
 
 from bai_spawner.reasons import End, Ending, Status
 from bai_spawner.records import (
@@ -34,6 +35,7 @@ from bai_spawner.records import (
 BEGIN_SECONDS = 20.0
 """How long a launch waits for its record."""
 Job = Callable[[Records], object]
+Answer = TypeVar("Answer")
 
 
 class History:
@@ -169,6 +171,15 @@ class History:
         """Try again what could not be noted or published."""
         if self._unwritten or self._news:
             self._write_soon()
+
+    async def ask(self, question: Callable[[Records], Answer]) -> Answer:
+        """What the records say, behind all that was noted before.
+
+        Raises:
+            RecordsError: they cannot be read now.
+        """
+        asked = self._executor.submit(lambda: question(self._open()))
+        return await asyncio.wrap_future(asked)
 
     async def settled(self) -> None:
         """Wait until everything so far was tried."""

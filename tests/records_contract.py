@@ -40,6 +40,7 @@ from bai_spawner.records import (
     Measure,
     NotTaken,
     Outcome,
+    Query,
     Records,
     RecordsError,
 )
@@ -154,7 +155,7 @@ class RecordsContract:
         records.end("one", End(Ending.START, value), value, at=NOON)
         found = known(records)
         assert (found.facts, found.end.detail, records.log("one")) == (odd, value, value)
-        assert records.page("hub", user=value).sessions[0].facts == odd
+        assert records.page("hub", Query(user=value)).sessions[0].facts == odd
         records.publish("hub", value, value, at=NOON)
         news = records.published("hub", value)
         assert news
@@ -166,7 +167,7 @@ class RecordsContract:
         names = dict.fromkeys(["hub", "user", "server", "name", "environment", "version"], long)
         one = facts("i" * 64, **names, group=long, node=long, policy=long)
         records.begin(one, at=NOON)
-        assert records.page(long, user=long).sessions[0].facts == one
+        assert records.page(long, Query(user=long)).sessions[0].facts == one
 
     def test_the_largest_amounts_are_kept(self, records: Records) -> None:
         most = facts(cpu=65_536, memory=2**63 - 1, shm=2**63 - 1, quanta=2**31 - 1)
@@ -448,7 +449,7 @@ class RecordsContract:
                 records.end(f"{user}{ending.key}", End(ending), at=minutes(9))
 
         def ids(**asked: Any) -> set[str]:
-            found = records.page("hub", **asked)
+            found = records.page("hub", Query(**asked))
             assert found.total == len(found.sessions)
             return {one.facts.id for one in found.sessions}
 

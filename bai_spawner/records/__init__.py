@@ -17,7 +17,9 @@ from bai_spawner.records.launches import (
     Outcome,
     kept_size,
 )
+from bai_spawner.records.query import Choices, Query, Sort
 from bai_spawner.records.records import LOG_BYTES, Records
+from bai_spawner.records.watches import Watch
 
 __all__ = [
     "FIELDS_BYTES",
@@ -25,6 +27,7 @@ __all__ = [
     "LOG_BYTES",
     "MOST_TEMPLATES",
     "Change",
+    "Choices",
     "Facts",
     "Fields",
     "Held",
@@ -35,8 +38,11 @@ __all__ = [
     "Outcome",
     "Page",
     "Published",
+    "Query",
     "Records",
     "RecordsError",
     "SessionRecord",
+    "Sort",
+    "Watch",
     "kept_size",
 ]

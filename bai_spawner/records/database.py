@@ -11,7 +11,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import alembic.command
 import alembic.config
 import sqlalchemy
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     DataError,
@@ -72,6 +73,11 @@ class Database:
         """Whether it is PostgreSQL."""
         return self._engine.dialect.name == "postgresql"
 
+    @property
+    def insert(self) -> Callable[[Table], postgresql.Insert | sqlite.Insert]:
+        """Makes an insert that may say what becomes of a row that is there already."""
+        return postgresql.insert if self.is_postgresql else sqlite.insert
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection to read with.
@@ -96,6 +102,14 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def is_text(value: str) -> bool:
+    """Whether databases take it: a question with one that PostgreSQL does not take would fail."""
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _parsed(url: str) -> URL:

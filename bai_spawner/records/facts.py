@@ -15,7 +15,8 @@ class Facts:
 
     ``id`` is its allocation's. ``cpu`` is in cores, ``memory`` and ``shm`` in bytes,
     ``quanta`` in quanta of GPU of which a whole device has ``per_gpu``; ``gpu`` is what it
-    gets of each of its ``devices``. No variable of the user's is here, nor the value of one.
+    gets of each of its ``devices``. ``variables`` are the names of those that the user set:
+    no value of one is here.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Facts:
     folders: tuple[str, ...] = ()
     gpu: GpuCap | None = None
     devices: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

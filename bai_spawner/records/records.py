@@ -6,40 +6,31 @@ there once, a status never goes back, and the first reason for an end stays.
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, case, func, select
 
-from bai_spawner.enforcement import Enforcement
-from bai_spawner.labels import GpuCap, Share
-from bai_spawner.reasons import LIVE, End, Ending, Status, Tab
-from bai_spawner.records.database import Database
-from bai_spawner.records.facts import Change, Facts, Held, Measure, Page, Published, SessionRecord
+from bai_spawner.labels import Share
+from bai_spawner.reasons import LIVE, End, Status, Tab
+from bai_spawner.records.database import Database, is_text
+from bai_spawner.records.facts import Change, Facts, Held, Measure, Published, SessionRecord
 from bai_spawner.records.launches import Launches
-from bai_spawner.records.tables import changes, logs, published, sessions
+from bai_spawner.records.listing import Listing
+from bai_spawner.records.rows import PEAKS, record, row
+from bai_spawner.records.tables import changes, logs, published, revisions, sessions
+from bai_spawner.records.watches import Watches
 
 LOG_BYTES = 256 * 1024
 """The end of a session's log that is kept, before compression."""
 PURGE_ROWS = 1000
 """Sessions that one transaction forgets at most: a long one would hold up others."""
 
-_PEAKS = {
-    "cpu": sessions.c.cpu_peak,
-    "memory": sessions.c.memory_peak,
-    "disk": sessions.c.disk_peak,
-    "cpu_seconds": sessions.c.cpu_seconds,
-    "io_read": sessions.c.io_read,
-    "io_written": sessions.c.io_written,
-    "oom_kills": sessions.c.oom_kills,
-}
 
-
-class Records:
+class Records(Listing, Watches):
     """The records of one or several hubs in one database.
 
     Args:
@@ -49,9 +40,8 @@ class Records:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
-        dialect = postgresql if self._database.is_postgresql else sqlite
-        self._insert = dialect.insert
+        super().__init__(Database(url))
+        self._insert = self._database.insert
         self.launches = Launches(self._database)
 
     def close(self) -> None:
@@ -69,7 +59,7 @@ class Records:
 
         Those that are there already stay as they are.
         """
-        rows = [_row(facts, status, at) for facts, at in found]
+        rows = [row(facts, status, at) for facts, at in found]
         if not rows:
             return
         with self._database.writing() as connection:
@@ -81,6 +71,7 @@ class Records:
                     self._insert(changes).on_conflict_do_nothing(),
                     [{"session": id_, "status": status, "at": at} for id_, at in noted.items()],
                 )
+            self._revise(connection, (r["hub"] for r in rows if r["id"] in new))
 
     def advance(self, session: str, status: Status, *, at: datetime) -> None:
         """Note that a live session came to a status; one that is past it stays where it is."""
@@ -92,59 +83,73 @@ class Records:
             changed: dict[str, Any] = {"status": status}
             if status is Status.RUNNING:
                 changed["started_at"] = at
-            moved = connection.execute(
+            moved = connection.scalars(
                 sessions.update()
                 .where(sessions.c.id == session, sessions.c.status.in_(before))
                 .values(changed)
-            )
-            if moved.rowcount:
+                .returning(sessions.c.hub)
+            ).all()
+            if moved:
                 self._note(connection, session, status, at)
+            self._revise(connection, moved)
 
     def end(self, session: str, end: End, log: str = "", *, at: datetime) -> None:
         """Note why a session ended; the first reason stays. A log is kept if there is none yet."""
         with self._database.writing() as connection:
             at = self._not_before_the_last(connection, session, at)
             status = end.ending.status
-            moved = connection.execute(
+            moved = connection.scalars(
                 sessions.update()
                 .where(sessions.c.id == session, sessions.c.status.in_(LIVE))
                 .values(
                     status=status,
+                    tab=status.tab,
                     ended_at=at,
                     reason=end.ending.key,
                     detail=end.detail,
                     exit_code=end.exit_code,
                 )
-            )
-            if moved.rowcount:
+                .returning(sessions.c.hub)
+            ).all()
+            if moved:
                 self._note(connection, session, status, at)
             known = select(sessions.c.id).where(sessions.c.id == session)
             if log and connection.scalar(known):
                 row = {"session": session, "content": _packed(log)}
                 connection.execute(self._insert(logs).on_conflict_do_nothing(), row)
+            self._revise(connection, moved)
 
     def warn(self, session: str, warning: str) -> None:
         """Note what is wrong with a session that goes on; empty: nothing any more."""
         with self._database.writing() as connection:
-            connection.execute(
-                sessions.update().where(sessions.c.id == session).values(warning=warning)
-            )
+            warned = connection.scalars(
+                sessions.update()
+                .where(sessions.c.id == session, sessions.c.warning != warning)
+                .values(warning=warning)
+                .returning(sessions.c.hub)
+            ).all()
+            self._revise(connection, warned)
 
     def measure(self, peaks: Mapping[str, Measure]) -> None:
         """Note what sessions used, by session: of each value the larger one stays."""
         if not peaks:
             return
+        kills = {session: peak.oom_kills for session, peak in peaks.items() if peak.oom_kills}
+        asked = select(sessions.c.id, sessions.c.hub, sessions.c.oom_kills)
         with self._database.writing() as connection:
+            before = connection.execute(asked.where(sessions.c.id.in_(kills))).all()
             for session, measure in peaks.items():
                 values = {
                     column.name: case((column < value, value), else_=column)
-                    for name, column in _PEAKS.items()
+                    for name, column in PEAKS.items()
                     if (value := getattr(measure, name))
                 }
                 if values:
                     connection.execute(
                         sessions.update().where(sessions.c.id == session).values(values)
                     )
+            more = (row.hub for row in before if row.oom_kills < kills[row.id])
+            self._revise(connection, more)
 
     def publish(self, hub: str, kind: str, body: str, *, at: datetime) -> None:
         """Let other processes know something, in place of what was published before."""
@@ -167,6 +172,7 @@ class Records:
         while True:
             with self._database.writing() as connection:
                 gone = connection.execute(sessions.delete().where(sessions.c.id.in_(old))).rowcount
+                self._revise(connection, [hub] if gone else ())
             forgotten += gone
             if gone < PURGE_ROWS:
                 return forgotten
@@ -181,13 +187,29 @@ class Records:
         row = {"session": session, "status": status, "at": at}
         connection.execute(self._insert(changes).on_conflict_do_nothing(), row)
 
+    def _revise(self, connection: Connection, hubs: Iterable[str]) -> None:
+        """Number these hubs' sessions anew, as the last thing of a transaction.
+
+        Who sees the number then sees what it stands for, and transactions of one hub wait for
+        each other here at last, when they wait for nothing else. The number begins with the
+        time: no database that is made anew, or restored, comes to one that was there before.
+        """
+        now = time.time_ns() // 1_000_000
+        number = revisions.c.number
+        for hub in sorted(set(hubs)):
+            new = self._insert(revisions).values(hub=hub, number=now)
+            newer = case((number < now, now), else_=number + 1)
+            connection.execute(
+                new.on_conflict_do_update(index_elements=["hub"], set_={"number": newer})
+            )
+
     # ---- read -------------------------------------------------------------------
 
     def live(self, hub: str, *, before: datetime) -> frozenset[str]:
         """Sessions that were entered before a time and have not ended, as far as is known."""
         question = select(sessions.c.id).where(
             sessions.c.hub == hub,
-            sessions.c.status.in_(LIVE),
+            sessions.c.tab == Tab.RUNNING,
             sessions.c.created_at < before,
         )
         with self._database.reading() as connection:
@@ -195,7 +217,7 @@ class Records:
 
     def held(self, hub: str, user: str, per_gpu: int) -> Held:
         """What a user's live sessions hold, in quanta of which a whole GPU has ``per_gpu`` now."""
-        mine = sessions.c.hub == hub, sessions.c.user == user, sessions.c.status.in_(LIVE)
+        mine = sessions.c.hub == hub, sessions.c.user == user, sessions.c.tab == Tab.RUNNING
         amounts = sessions.c.cpu, sessions.c.memory, sessions.c.quanta, sessions.c.per_gpu
         wanted = (sessions.c.name, *amounts, sessions.c.devices)
         with self._database.reading() as connection:
@@ -211,6 +233,8 @@ class Records:
 
     def get(self, session: str) -> SessionRecord | None:
         """One session, with every change of its status; ``None`` when there is none."""
+        if not is_text(session):
+            return None
         with self._database.reading() as connection:
             row = connection.execute(select(sessions).where(sessions.c.id == session)).first()
             if row is None:
@@ -219,40 +243,25 @@ class Records:
                 select(changes.c.status, changes.c.at).where(changes.c.session == session)
             )
             noted = sorted((Change(Status(s), at) for s, at in found), key=lambda c: c.status.rank)
-        return _record(row, tuple(noted))
+        return record(row, tuple(noted))
 
     def log(self, session: str) -> str:
         """The end of what a session printed; empty when none was kept."""
+        if not is_text(session):
+            return ""
         question = select(logs.c.content).where(logs.c.session == session)
         with self._database.reading() as connection:
             packed = connection.scalar(question)
         return zlib.decompress(packed).decode() if packed else ""
 
-    def page(
-        self,
-        hub: str,
-        *,
-        user: str | None = None,
-        tab: Tab | None = None,
-        offset: int = 0,
-        limit: int = 50,
-    ) -> Page:
-        """Sessions, the newest first.
+    def version(self, hub: str) -> str:
+        """Another one whenever a session came, went, or changed its status, warning or kills.
 
-        Args:
-            hub: whose.
-            user: of one user only.
-            tab: of one tab only.
-            offset: how many to pass over.
-            limit: how many at most.
+        Ask for it first and for the sessions then: what changes in between shows the next time.
         """
-        wanted = [sessions.c.hub == hub, *_wanted(user, tab)]
-        newest = select(sessions).where(*wanted)
-        newest = newest.order_by(sessions.c.created_at.desc(), sessions.c.id)
+        asked = select(revisions.c.number).where(revisions.c.hub == hub)
         with self._database.reading() as connection:
-            total = connection.scalar(select(func.count()).select_from(sessions).where(*wanted))
-            rows = connection.execute(newest.offset(offset).limit(limit)).all()
-        return Page(tuple(_record(row) for row in rows), total or 0)
+            return str(connection.scalar(asked) or 0)
 
     def published(self, hub: str, kind: str) -> Published | None:
         """What a hub published last under this name."""
@@ -264,57 +273,10 @@ class Records:
         return Published(*row) if row else None
 
 
-def _wanted(user: str | None, tab: Tab | None) -> Collection[ColumnElement[bool]]:
-    found = []
-    if user is not None:
-        found.append(sessions.c.user == user)
-    if tab is not None:
-        found.append(sessions.c.status.in_([s for s in Status if s.tab is tab]))
-    return found
-
-
 def _quanta(held: int, of: int, devices: int, *, per_gpu: int) -> int:
     """What a session holds in the units of now: device by device, as the ledger counts it."""
     parts = devices or 1
     return parts * Share("", held // parts, of).of(per_gpu).quanta if held else 0
-
-
-def _row(facts: Facts, status: Status, at: datetime) -> dict[str, Any]:
-    started = at if status is Status.RUNNING else None
-    row = {**asdict(facts), "folders": list(facts.folders), "status": status}
-    row |= {"devices": list(facts.devices), "gpu": _kept(facts.gpu)}
-    return {**row, "created_at": at, "started_at": started}
-
-
-def _record(row: Row[Any], noted: tuple[Change, ...] = ()) -> SessionRecord:
-    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    known = {item.name: values[item.name] for item in fields(Facts)}
-    known |= {name: tuple(values[name] or ()) for name in ("folders", "devices")}
-    known["gpu"] = _cap(values["gpu"])
-    end = None
-    if values["reason"]:
-        end = End(Ending.of(values["reason"]), values["detail"], values["exit_code"])
-    return SessionRecord(
-        facts=Facts(**known),
-        status=Status(values["status"]),
-        created=values["created_at"],
-        started=values["started_at"],
-        ended=values["ended_at"],
-        end=end,
-        peaks=Measure(**{name: values[column.name] for name, column in _PEAKS.items()}),
-        changes=noted,
-        warning=values["warning"],
-    )
-
-
-def _kept(cap: GpuCap | None) -> dict[str, Any] | None:
-    return None if cap is None else asdict(cap) | {"enforcement": str(cap.enforcement)}
-
-
-def _cap(kept: dict[str, Any] | None) -> GpuCap | None:
-    return (
-        GpuCap(**kept | {"enforcement": Enforcement.parse(kept["enforcement"])}) if kept else None
-    )
 
 
 def _packed(log: str) -> bytes:

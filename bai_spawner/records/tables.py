@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -75,6 +76,7 @@ sessions = Table(
     Column("gpu", JSON),
     # none in rows from before: PostgreSQL compares no JSON, and so no default of it
     Column("devices", JSON),
+    Column("variables", JSON),
     Column("warning", Text, nullable=False, default="", server_default=text("''")),
     Column("status", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -90,9 +92,13 @@ sessions = Table(
     Column("io_read", BigInteger, nullable=False, default=0),
     Column("io_written", BigInteger, nullable=False, default=0),
     Column("oom_kills", Integer, nullable=False, default=0),
-    Index("sessions_by_user", "hub", "user", "created_at"),
-    Index("sessions_by_status", "hub", "status", "created_at"),
-    Index("sessions_by_age", "hub", "created_at"),
+    # the status's: several statuses at once have no order in an index, one tab has
+    Column("tab", String(16), nullable=False, server_default=text("''")),
+    # with all that orders a page: what is passed over, or counted, is not read
+    Index("sessions_by_user", "hub", "user", "created_at", "id"),
+    Index("sessions_by_user_tab", "hub", "user", "tab", "created_at", "id"),
+    Index("sessions_by_tab", "hub", "tab", "created_at", "id"),
+    Index("sessions_by_age", "hub", "created_at", "id"),
     Index("sessions_by_end", "hub", "ended_at"),
 )
 
@@ -102,6 +108,25 @@ changes = Table(
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
     Column("status", String(16), primary_key=True),
     Column("at", Instant, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("hub", String(255), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("reported", Instant),
+    Column("last", Instant),
+    Column("busy", Boolean, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("kept", Instant),
+    Column("extensions", Integer, nullable=False),
 )
 
 logs = Table(

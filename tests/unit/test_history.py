@@ -254,6 +254,21 @@ async def test_what_the_database_never_takes_does_not_block_what_follows(
     assert "left out" in caplog.text
 
 
+async def test_a_question_is_answered_behind_what_was_noted_before(history: History) -> None:
+    await history.begin(facts("one"))
+    history.note("one", Status.RUNNING)
+    found = await history.ask(lambda records: records.get("one"))
+    assert found
+    assert found.status is Status.RUNNING
+
+
+async def test_a_question_to_a_database_that_is_away_is_told_as_such() -> None:
+    history = History("sqlite:////dev/null/none", "hub", logging.getLogger("tests"))
+    with pytest.raises(RecordsError):
+        await history.ask(lambda records: records.get("one"))
+    history.close()
+
+
 async def test_what_is_published_is_there_with_its_time(history: History, records: Records) -> None:
     before = datetime.now(UTC)
     history.publish("news", "{}")
