@@ -15,7 +15,7 @@ from bai_spawner.records import Facts
 
 
 def granted(hub: str, grant: Grant, allocation: Allocation, mounts: Iterable[FolderMount]) -> Facts:
-    """What is recorded of a launch: no variable, and no value of one."""
+    """What is recorded of a launch: of variables their names, and no value of one."""
     return Facts(
         id=allocation.id,
         hub=hub,
@@ -35,6 +35,7 @@ def granted(hub: str, grant: Grant, allocation: Allocation, mounts: Iterable[Fol
         gpu=allocation.gpu,
         devices=tuple(share.device for share in allocation.shares),
         folders=tuple(mount.label for mount in mounts),
+        variables=tuple(name for name, _ in grant.env),
     )
 
 

@@ -38,11 +38,29 @@ class UserFolders(Section):
     most: int = Field(50, ge=1, le=10_000, description="the most folders that a user may make")
 
 
+class Writers(Section):
+    """Who of a group may write: anyone named here, or in one of the groups."""
+
+    users: tuple[str, ...] = Field((), description="JupyterHub users", strict=False)
+    groups: tuple[str, ...] = Field((), description="JupyterHub groups", strict=False)
+
+    def has(self, user: str, groups: frozenset[str]) -> bool:
+        """Whether it is this user."""
+        return user in self.users or bool(groups.intersection(self.groups))
+
+
 class GroupFolder(Section):
     """A folder that belongs to a JupyterHub group."""
 
     permission: Literal["rw", "ro"] = Field("ro", description="what its members may do")
+    writers: Writers = Field(
+        Writers(), description="which of its members may write, where the others only read"
+    )
     automatic: bool = Field(False, description="mounted at every launch")
+
+    def may_write(self, user: str, groups: frozenset[str]) -> bool:
+        """Whether a member of the group may write to it."""
+        return self.permission == "rw" or self.writers.has(user, groups)
 
 
 class Folders(Section):
