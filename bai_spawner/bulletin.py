@@ -1,23 +1,68 @@
 """What the hub lets other processes know, as JSON: they read it from the records' database.
 
-Three kinds, each written as a whole and read with its age: the catalogue as the hub read
-it, what is free, and what each session uses. The database is the hub's and its service's
-alone: policies and images stand there as in the administrator's file.
+Each kind is written as a whole and read with its age: the catalogue as the hub read it, what
+there is, what of it is free, what each session uses, and which apps and how much time it has.
+The database is the hub's and its service's alone: policies and images stand there as in the
+administrator's file.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
+from bai_spawner.apps import App, to_json
 from bai_spawner.catalog import Catalog
 from bai_spawner.enforcement import Enforcement
 from bai_spawner.gpu.placement import DeviceFree, Terms
+from bai_spawner.limits import Time, Why
 from bai_spawner.policy import Availability, NodeFree
 
 CATALOGUE, AVAILABILITY, STATISTICS = "catalogue", "availability", "statistics"
+CAPACITY, SESSIONS = "capacity", "sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceWhole:
+    """A device, whoever uses it: ``total`` in quanta, ``memory`` and ``used_memory`` in bytes.
+
+    ``note`` is why nothing of it is handed out; empty when it is. ``used_memory`` and
+    ``utilization`` (per cent) are ``None`` where nobody tells them.
+    """
+
+    title: str
+    total: int
+    groups: tuple[str, ...]
+    isolation: str
+    note: str
+    memory: int
+    used_memory: int | None = None
+    utilization: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A node, whoever uses it: cores and bytes that may be granted of it, and its devices."""
+
+    cpu: int
+    memory: int
+    devices: Mapping[str, DeviceWhole] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of a session that runs.
+
+    ``apps`` are those of its image, beside those of every session; ``warned`` is since when
+    warnings stand.
+    """
+
+    apps: tuple[App, ...]
+    time: Time | None = None
+    warned: Mapping[Why, datetime] = field(default_factory=dict)
 
 
 def catalogue(catalog: Catalog) -> str:
@@ -61,3 +106,31 @@ def _device(found: dict[str, Any]) -> DeviceFree:
 def statistics(uses: Mapping[str, dict[str, Any]]) -> str:
     """What each session uses, by allocation."""
     return json.dumps(uses)
+
+
+def sessions(told: Mapping[str, Told]) -> str:
+    """``{allocation: {"apps": […], "time": {…} | null, "warned": {"idle": "…"}}}``.
+
+    Apps are as their image's label has them, time is as `bai_spawner.limits` says it.
+    """
+    return json.dumps(
+        {
+            allocation: {
+                "apps": json.loads(to_json(one.apps)),
+                "time": one.time.to_json() if one.time else None,
+                "warned": {why: since.isoformat() for why, since in one.warned.items()},
+            }
+            for allocation, one in told.items()
+        }
+    )
+
+
+def read_warned(body: str, allocation: str) -> dict[Why, datetime]:
+    """Since when warnings of a session stand, of what `sessions` wrote."""
+    found = json.loads(body).get(allocation, {}).get("warned", {})
+    return {Why(why): datetime.fromisoformat(since) for why, since in found.items()}
+
+
+def capacity(nodes: Mapping[str, Whole]) -> str:
+    """``{node: {"cpu", "memory", "devices": {uuid: {…}}}}``, with the names of the values."""
+    return json.dumps({node: asdict(whole) for node, whole in nodes.items()})

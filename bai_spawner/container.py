@@ -76,12 +76,14 @@ class Placing:
         network: the network that sessions are on.
         pids: most processes and threads of a session.
         stop_timeout: seconds between the asking to end and the killing.
+        service: where its sessions reach the service; empty: nowhere.
     """
 
     hub: str
     network: str
     pids: int = 2048
     stop_timeout: int = 10
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ def _platform(grant: Grant, placing: Placing) -> dict[str, str | None]:
         "BAI_PIDS_LIMIT": str(placing.pids),
         "BAI_FGPU": grant.fgpu if grant.amounts.quanta else None,
         "BAI_PORT_PROXY": "1" if grant.port_proxy else None,
+        "BAI_SERVICE_URL": placing.service or None,
         "JUPYTERHUB_DEFAULT_URL": grant.default_url,
     }
 

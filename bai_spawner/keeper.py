@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from logging import Logger
 
-from bai_spawner import labels
+from bai_spawner import apps, labels
 from bai_spawner.engine import ContainerEvent, ContainerState, Engine, Verb
 from bai_spawner.errors import EngineAway, EngineError
 from bai_spawner.gpus import Gpus
@@ -106,7 +106,12 @@ class Keeper:
         self._signalled: set[str] = set()
         self._burying: dict[str, asyncio.Task[None]] = {}
         self._away = False
+        self._apps: dict[str, str] = {}
         self.running: dict[str, SessionLabels] = {}
+
+    def sessions(self) -> dict[str, str]:
+        """Those that run, by allocation, with what their image's label says of its apps."""
+        return {s.allocation: self._apps.get(id_, "") for id_, s in self.running.items()}
 
     async def run(self, hub: Hub, measured: Callable[[Round], None] = lambda _: None) -> None:
         """Work until cancelled. ``measured`` is told of every round of statistics."""
@@ -165,6 +170,7 @@ class Keeper:
     def _hear(self, event: ContainerEvent) -> None:
         if event.verb is Verb.START:
             self.running[event.container] = event.session
+            self._apps[event.container] = event.labels.get(apps.LABEL, "")
         elif event.verb is Verb.KILL:
             self._signalled.add(event.container)
         elif event.verb in (Verb.DIE, Verb.DESTROY):
@@ -230,6 +236,7 @@ class Keeper:
         # asked after the engine: a session that starts meanwhile has its owner first
         servers = self._hub.servers()
         self.running = {c.id: s for c in containers if c.running and (s := c.session())}
+        self._apps = {c.id: c.labels.get(apps.LABEL, "") for c in containers}
         self._lifecycle.engine_is_back(c.id for c in containers if not c.running)
         ledger.note_others(s for c in others if c.holds and (s := c.session()))
         for container in containers:

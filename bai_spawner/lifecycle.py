@@ -59,6 +59,8 @@ PORT_TRIES = 5
 ROOM_SECONDS = 5.0
 """How long a start waits for another hub's later one to give way."""
 
+ON_REQUEST = End(Ending.USER)
+
 Pull = Literal["never", "missing", "always"]
 Report = Callable[[Step], None]
 
@@ -341,22 +343,23 @@ class Lifecycle:
 
     # ---- end --------------------------------------------------------------------
 
-    async def end(self, key: Key, *, grace: int) -> None:
+    async def end(self, key: Key, *, grace: int | None, why: End = ON_REQUEST) -> None:
         """Stop a session and remove its container; ended or gone already is success.
 
         When the engine does not do it now, it is done in the background: the share stays
-        held until the container is gone.
+        held until the container is gone. ``grace`` is in seconds; ``None``: as many as the
+        container was made with. Of several reasons the first stays.
         """
         try:
             state = await self.find(container_name(self._hub, *key))
             if state and state.running:
-                self._why.setdefault(key, End(Ending.USER))
+                self._why.setdefault(key, why)
                 if session := state.session():
                     self._history.note(session.allocation, Status.TERMINATING)
                 await self._gpus.let_go(state)
                 await self._engine.stop(state.id, grace)
         except EngineError as error:
-            self._why.setdefault(key, End(Ending.USER))
+            self._why.setdefault(key, why)
             self._log.warning("Cannot stop %s, removing it: %s", key, error)
         finally:
             self.discard(key)

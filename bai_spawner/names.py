@@ -17,6 +17,8 @@ from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
+SERVICE = "sessions"
+"""The service that the hub runs beside it, and the last part of its address."""
 SESSION_NAME_LONGEST = 64
 SESSION_NAME = re.compile(rf"[A-Za-z0-9]{{4,{SESSION_NAME_LONGEST}}}", re.ASCII)
 SESSION_NAME_RULE = "4 to 64 letters (A-Z, a-z) and digits, nothing else"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 from traitlets import Dict, Float, Instance, Int, Unicode, default
@@ -41,7 +42,11 @@ from bai_spawner.policy import Availability, Grant, Subject, Usage
 from bai_spawner.ports import Listening, Ports, parse_range
 from bai_spawner.reasons import End, Ending
 from bai_spawner.records import Facts, RecordsError
+from bai_spawner.timekeeper import Timekeeper
+from bai_spawner.whole import whole
 
+HERE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "*", "", None})  # noqa: S104
+"""By these no session reaches this host."""
 CLEAR_SECONDS = 30.0
 """How long a start waits for the rest of the same server's last session; then it is refused."""
 
@@ -201,11 +206,31 @@ class BaiRuntime(LoggingConfigurable):
         """,
     )
     service_url = Unicode(
-        "http://127.0.0.1:8082",
         config=True,
-        help="""Where the service listens that the hub runs beside it, for the hub's proxy alone::
+        help="""Where the service listens that the hub runs beside it: for the hub's proxy, and
+        for sessions, which tell it when they were last used. By default port 8082 of
+        ``JupyterHub.hub_ip``, where sessions reach the hub; of this host alone where that is
+        none or every address::
 
-            c.BaiRuntime.service_url = "http://127.0.0.1:9082"
+            c.BaiRuntime.service_url = "http://172.30.0.1:9082"
+        """,
+    )
+    service_connect_url = Unicode(
+        config=True,
+        help="""Where sessions reach the service. By default ``service_url``, unless that is an
+        address of this host alone. Where they do not reach it, nobody knows whether they are
+        used, and none ends for want of use::
+
+            c.BaiRuntime.service_connect_url = "http://hub.example.org:9082"
+        """,
+    )
+    limits_interval = Float(
+        5,
+        min=0.1,
+        config=True,
+        help="""Seconds between two looks at how much time each session has left::
+
+            c.BaiRuntime.limits_interval = 30
         """,
     )
     ssh_ports = Unicode(
@@ -315,6 +340,16 @@ class BaiRuntime(LoggingConfigurable):
     @default("records_url")
     def _default_records_url(self) -> str:
         return f"sqlite:///{(Path(self.state_dir) / 'records.sqlite').absolute()}"
+
+    @default("service_url")
+    def _default_service_url(self) -> str:
+        found = self.config.JupyterHub.get("hub_ip", None)
+        host = "127.0.0.1" if found in HERE else found
+        return f"http://[{host}]:8082" if ":" in host else f"http://{host}:8082"
+
+    @default("service_connect_url")
+    def _default_service_connect_url(self) -> str:
+        return "" if urlsplit(self.service_url).hostname in HERE else self.service_url
 
     @default("history")
     def _default_history(self) -> History:
@@ -574,8 +609,18 @@ class BaiRuntime(LoggingConfigurable):
             self.log,
             pace,
         )
+        timekeeper = Timekeeper(
+            self.catalog,
+            self.history,
+            self.lifecycle,
+            self.open,
+            self.hub_id,
+            self.log,
+            self.limits_interval,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keeper.run(hub, self._publish))
+            tasks.create_task(timekeeper.run(hub, keeper.sessions))
             tasks.create_task(self._follow_gpus())
 
     async def _follow_gpus(self) -> None:
@@ -617,3 +662,5 @@ class BaiRuntime(LoggingConfigurable):
         if self.trait_has_value("ledger"):
             free = self._availability(self.ledger)
             self.history.publish(bulletin.AVAILABILITY, bulletin.availability(free))
+            nodes = whole(self.ledger, self.gpus.survey, measured.devices)
+            self.history.publish(bulletin.CAPACITY, bulletin.capacity(nodes))

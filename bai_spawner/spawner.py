@@ -364,11 +364,13 @@ class BaiSpawner(DockerSpawner):
     def _spec(
         self, launch: Launch, mounts: tuple[FolderMount, ...], image: Mapping[str, str]
     ) -> ContainerSpec:
+        environment = self.get_env()
         placing = Placing(
             hub=self.runtime.hub_id,
             network=self.network_name,
             pids=self.pids_limit,
             stop_timeout=self.stop_timeout,
+            service=self._service(environment["JUPYTERHUB_BASE_URL"]),
         )
         return build_spec(
             launch.grant,
@@ -378,9 +380,14 @@ class BaiSpawner(DockerSpawner):
             gpus=self.runtime.gpus.attachment(launch.allocation),
             ssh=self.runtime.ssh(launch.allocation.id),
             apps=self._apps(image),
-            environment=self.get_env(),
+            environment=environment,
             command=self.cmd or None,
         )
+
+    def _service(self, base_url: str) -> str:
+        """Where this session reaches the service; empty where it does not."""
+        at = self.runtime.service_connect_url
+        return str(url_path_join(at, base_url, "services", names.SERVICE, "/")) if at else ""
 
     def _apps(self, image: Mapping[str, str]) -> str:
         """The apps that an image's label declares, in JSON; none when it cannot be read."""

@@ -1,4 +1,4 @@
-"""Amounts as integers: bytes, whole cores and GPU quanta.
+"""Amounts as integers: bytes, whole cores, GPU quanta and seconds.
 
 Every parser here is strict. It takes what the contract names (finite, ASCII
 digits, in range) and raises ``ValueError`` with what is accepted for anything
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 
 KIB = 1024
@@ -21,10 +21,16 @@ MAX_BYTES = 2**63 - 1
 """What the engine's API can carry (a signed 64-bit integer)."""
 MAX_CORES = 65_536
 MAX_FGPU = 65_536
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+MAX_SECONDS = 3650 * DAY
 
 _UNITS = {"": 1, "K": KIB, "KiB": KIB, "M": MIB, "MiB": MIB, "G": GIB, "GiB": GIB}
 _SIZE = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,30}))?(KiB|MiB|GiB|K|M|G)?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
+_EXACT = Context(prec=64)
+"""One byte of a GiB has 30 digits."""
+_PERIODS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
+_DURATION = re.compile(r"([0-9]{1,9})([dhms])", re.ASCII)
 
 
 def parse_size(value: object) -> int:
@@ -64,7 +70,7 @@ def format_size(size: int) -> str:
 
 def gib(size: int) -> str:
     """Bytes as a number of GiB for a number box, exactly: ``"1.5"``."""
-    return plain(Decimal(size) / GIB)
+    return plain(_EXACT.divide(Decimal(size), Decimal(GIB)))
 
 
 def plain(number: Decimal) -> str:
@@ -121,3 +127,34 @@ def to_quanta(fgpu: Decimal, quantum: Decimal) -> int:
 def from_quanta(quanta: int, quantum: Decimal) -> Decimal:
     """The fGPU that so many quanta are."""
     return quanta * quantum
+
+
+def parse_duration(value: object) -> int:
+    """Seconds of ``"90s"``, ``"30m"``, ``"2h"`` or ``"3d"``.
+
+    Raises:
+        ValueError: for anything else; a number without its unit could mean any.
+    """
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("must be a whole number and its unit: '90s', '30m', '2h' or '3d'")
+    seconds = int(match[1]) * _PERIODS[match[2]]
+    if not 1 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"must be between 1s and {plain_duration(MAX_SECONDS)}")
+    return seconds
+
+
+def plain_duration(seconds: int) -> str:
+    """What `parse_duration` reads the same seconds from, in the largest unit: ``"90m"``."""
+    unit, size = next((u, s) for u, s in _PERIODS.items() if seconds % s == 0)
+    return f"{seconds // size}{unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds for people, in the two largest units, rounded down: ``"1 h 30 min"``."""
+    left, parts = max(0, int(seconds)), []
+    for size, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        parts.append((count, name))
+    first = next((place for place, (count, _) in enumerate(parts) if count), len(parts))
+    return " ".join(f"{count} {name}" for count, name in parts[first:][:2] if count) or "0 s"

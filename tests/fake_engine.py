@@ -104,7 +104,7 @@ class FakeEngine(Engine):
         await self._enter("inspect")
         return self._find(container)
 
-    async def stop(self, container: str, grace: int) -> None:
+    async def stop(self, container: str, grace: int | None) -> None:
         del grace
         await self._enter("stop")
         self._change(container, status="exited")
@@ -141,6 +141,7 @@ class FakeEngine(Engine):
 
     def happen(self, container: str, verb: Verb) -> None:
         """Tell whoever listens that something befell a container."""
-        session = self.containers[container].session()
+        found = self.containers[container]
+        session = found.session()
         assert session
-        self.heard.events.put_nowait(ContainerEvent(verb, container, session))
+        self.heard.events.put_nowait(ContainerEvent(verb, container, session, found.labels))

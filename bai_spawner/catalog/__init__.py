@@ -11,7 +11,7 @@ from bai_spawner.catalog.environments import Environment, Preset
 from bai_spawner.catalog.fields import MIG_PROFILE, matches
 from bai_spawner.catalog.gpu import Gpu, Simulated
 from bai_spawner.catalog.nodes import Overcommit
-from bai_spawner.catalog.policies import Policy
+from bai_spawner.catalog.policies import Policy, TimeLimits
 from bai_spawner.catalog.reading import load_catalog
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Policy",
     "Preset",
     "Simulated",
+    "TimeLimits",
     "load_catalog",
     "matches",
 ]

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 from bai_spawner import units
 from bai_spawner.catalog.environments import Environment, Minimum, Preset
 from bai_spawner.catalog.fields import Key, Section
-from bai_spawner.catalog.folders import Folders
+from bai_spawner.catalog.folders import Folders, Writers
 from bai_spawner.catalog.gpu import MOST_QUANTA, Gpu
 from bai_spawner.catalog.nodes import Node, ResourceGroup
 from bai_spawner.catalog.policies import Policy
@@ -105,9 +105,12 @@ def _folders(folders: Folders) -> Iterator[tuple[str, str]]:
             elif key == "create" and name.startswith("."):
                 yield f"folders.user.{key}[{index}]", "only automatic folders may begin with '.'"
     for group, declared in folders.group.items():
-        for name in declared:
+        for name, folder in declared.items():
+            here = f"folders.group.{group}.{name}"
             if name.lower() in taken or name.startswith("."):
-                yield f"folders.group.{group}.{name}", "is reserved, or begins with '.'"
+                yield here, "is reserved, or begins with '.'"
+            if folder.permission == "rw" and folder.writers != Writers():
+                yield f"{here}.writers", "is of no use where every member may write ('rw')"
 
 
 def _policies(catalog: Catalog) -> Iterator[tuple[str, str]]:
@@ -120,6 +123,8 @@ def _policies(catalog: Catalog) -> Iterator[tuple[str, str]]:
         )
         yield from _unknown(f"{here}.environments", policy.environments, catalog.environments)
         yield from _unknown(f"{here}.presets", policy.presets, catalog.presets)
+        if policy.time.extend is not None and policy.time.lifetime is None:
+            yield f"{here}.time.extend", "is of no use without a lifetime, which is not set"
         if policy.name in names[:index]:
             yield f"{here}.name", f"{policy.name!r} is the name of an earlier policy"
         if policy.match is None and index < last:

@@ -105,6 +105,12 @@ Cores = Annotated[int, BeforeValidator(units.parse_cores)]
 _Plain = PlainSerializer(units.plain, when_used="json")
 """Without an exponent, which is no fGPU when it is read back."""
 Fgpu = Annotated[Decimal, BeforeValidator(_decimal), _Plain]
+Duration = Annotated[
+    int,
+    BeforeValidator(units.parse_duration),
+    PlainSerializer(units.plain_duration, when_used="json"),
+]
+"""In seconds; written with its unit, also where it is read back."""
 MigProfile = Annotated[str, AfterValidator(_profile)]
 PositiveFgpu = Annotated[Decimal, BeforeValidator(_decimal), AfterValidator(_positive), _Plain]
 Factor = Annotated[float, BeforeValidator(_factor)]

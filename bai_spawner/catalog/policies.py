@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bai_spawner.catalog.fields import Cores, Fgpu, Key, Section, Size
+from bai_spawner.catalog.fields import Cores, Duration, Fgpu, Key, Section, Size
 
 
 class Match(Section):
@@ -37,6 +37,20 @@ class SessionLimits(Section):
     fgpu: Fgpu | None = Field(None, description="GPU")
 
 
+class TimeLimits(Section):
+    """How long one session may go on (R53); unset: no bound. In seconds."""
+
+    idle: Duration | None = Field(None, description="without use, until it ends")
+    lifetime: Duration | None = Field(None, description="in all, until it ends")
+    warning: Duration = Field(
+        600, description="before either end; at most half of the limit that it is for"
+    )
+    extend: Duration | None = Field(
+        None, description="that its user may add to its lifetime at once; unset: none"
+    )
+    extensions: int = Field(1, ge=1, le=1000, description="how often")
+
+
 class Policy(Section):
     """What some users may do. The first that matches applies; the last matches everyone."""
 
@@ -53,6 +67,7 @@ class Policy(Section):
     )
     limits: Limits = Field(Limits(), description="in total")
     per_session: SessionLimits = Field(SessionLimits(), description="for one session")
+    time: TimeLimits = Field(TimeLimits(), description="for one session")
     folders: tuple[Literal["user", "group"], ...] = Field(
         ("user", "group"), description="whose folders may be mounted", strict=False
     )

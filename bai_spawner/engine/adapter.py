@@ -153,8 +153,11 @@ class Engine:
         """What it is doing, or ``None`` when there is none."""
         return await self._call(lambda client: _inspect(client, container))
 
-    async def stop(self, container: str, grace: int) -> None:
-        """Ask it to end and kill it after ``grace`` seconds; gone or ended is success."""
+    async def stop(self, container: str, grace: int | None) -> None:
+        """Ask it to end and kill it after ``grace`` seconds; gone or ended is success.
+
+        ``None``: as many seconds as it was made with.
+        """
         await self._call(lambda client: _unless_gone(lambda: client.stop(container, timeout=grace)))
 
     async def remove(self, container: str) -> None:

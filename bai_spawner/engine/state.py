@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -124,18 +124,21 @@ class ContainerEvent:
     """Something befell the container of a session.
 
     ``KILL`` is a signal that somebody asked the engine for; ``OOM`` is one of its
-    processes killed for memory, which need not be its first.
+    processes killed for memory, which need not be its first. ``labels`` are the container's,
+    among other things that the engine says of it.
     """
 
     verb: Verb
     container: str
     session: SessionLabels
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> ContainerEvent | None:
         """From an event of the engine; ``None`` when it is none of ours."""
         try:
-            session = labels.decode(raw["Actor"]["Attributes"])
-            return cls(Verb(raw["Action"]), raw["Actor"]["ID"], session)
+            told = raw["Actor"]["Attributes"]
+            session = labels.decode(told)
+            return cls(Verb(raw["Action"]), raw["Actor"]["ID"], session, told)
         except (KeyError, TypeError, ValueError, LabelError):
             return None

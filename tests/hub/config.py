@@ -14,6 +14,7 @@ runtime.engine = FaultyEngine(Path(os.environ["BAI_STATE"]) / "faults")
 runtime.reconcile_interval = 1
 runtime.statistics_interval = 1
 runtime.gpu_interval = 1
+runtime.limits_interval = 1
 runtime.stranger_grace = float(os.environ.get("BAI_GRACE", "2"))
 
 c = get_config()  # noqa: F821
@@ -29,6 +30,6 @@ c.BaiSpawner.failure_ttl = 4
 c.BaiSpawner.stop_timeout = 3
 c.JupyterHub.load_groups = {
     "staff": {"users": ["member"]},
-    "ml-team": {"users": ["member"]},
+    "ml-team": {"users": ["member", "curator", "reader"]},
     "impatient": {"users": ["hurried"]},
 }

@@ -79,12 +79,15 @@ def test_a_sibling_reaches_nothing_of_a_session(deployment: Deployment, two: Two
     assert two.reached(*places) == dict.fromkeys(places, False)
 
 
-def test_a_session_reaches_the_hub_and_neither_the_proxys_api_nor_the_service(
+def test_a_session_reaches_the_hub_and_the_service_and_neither_the_proxy_nor_its_api(
     deployment: Deployment, two: Two
 ) -> None:
-    ports = (deployment.hub_port, deployment.proxy_api, deployment.service_port)
-    hub, api, service = (f"{deployment.gateway}:{port}" for port in ports)
-    assert two.reached(hub, api, service) == {hub: True, api: False, service: False}
+    ports = (deployment.hub_port, deployment.service_port, deployment.port, deployment.proxy_api)
+    hub, service, proxy, api = (f"{deployment.gateway}:{port}" for port in ports)
+    found = two.reached(hub, service, proxy, api)
+    assert found == {hub: True, service: True, proxy: False, api: False}
+    told = f"http://{service}/services/sessions/"
+    assert f"BAI_SERVICE_URL={told}" in two.one.container.attrs["Config"]["Env"]
 
 
 def test_the_host_reaches_jupyter_and_ssh_alone(two: Two) -> None:

@@ -104,6 +104,14 @@ def test_a_file_reads_as_what_it_says(file: Path) -> None:
     assert catalog.gpu.quanta_per_gpu == 4
 
 
+def test_limits_of_time_are_read_in_seconds(file: Path) -> None:
+    limits = {"idle": "2h", "lifetime": "3d", "extend": "12h", "extensions": 2}
+    file.write_text(yaml.safe_dump(changed("policies 1 time", limits)))
+    first, last = (policy.time for policy in load_catalog(file).policies)
+    assert (last.idle, last.lifetime, last.extend, last.extensions) == (7200, 259200, 43200, 2)
+    assert (first.idle, first.lifetime, first.extend, first.warning) == (None, None, None, 600)
+
+
 def test_shared_memory_of_a_preset_may_equal_its_memory(file: Path) -> None:
     file.write_text(yaml.safe_dump(changed("presets small shm", "1GiB")))
     assert load_catalog(file).presets["small"].shm == GIB
@@ -178,6 +186,13 @@ MISTAKES: list[tuple[str, Any, str, str]] = [
     ("environments python icon", '"><script>', "environments.python.icon", "pattern"),
     ("environments python default_url", "lab", "environments.python.default_url", "pattern"),
     ("environments python tags", [1], "environments.python.tags[0]", "must be text"),
+    *(
+        ("policies 1 time idle", v, "policies[1].time.idle", "must be ")
+        for v in (7200, "2 h", "0s")
+    ),
+    ("policies 1 time warning", None, "policies[1].time.warning", "'90s', '30m', '2h' or '3d'"),
+    ("policies 1 time extend", "1h", "policies[1].time.extend", "without a lifetime"),
+    ("policies 1 time extensions", 0, "policies[1].time.extensions", "or equal to 1"),
     ("environments python colour", "red", "environments.python.colour", "is not a key"),
     ("environments python minimum cpu", 0, "environments.python.minimum.cpu", "must be between 1"),
     (

@@ -50,6 +50,13 @@ def test_the_proxy_to_ports_is_on_where_the_catalogue_says_so_alone() -> None:
     assert spec({"port_proxy": True}).environment["BAI_PORT_PROXY"] == "1"
 
 
+def test_a_session_is_told_where_the_service_is_and_an_images_word_counts_for_nothing() -> None:
+    assert spec().environment["BAI_SERVICE_URL"] is None
+    url = "http://172.30.0.1:8002/services/sessions/"
+    made = build_spec(a_grant(), ALLOCATION, (), replace(PLACING, service=url), environment={})
+    assert made.environment["BAI_SERVICE_URL"] == url
+
+
 def test_apps_and_variables_are_files_and_are_not_there_without_any() -> None:
     assert spec().files == ()
     made = spec({"env": (("NAME", "{0}"),)}, apps='[{"name": "x"}]')

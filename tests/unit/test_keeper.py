@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bai_spawner import bulletin
 from bai_spawner import keeper as keeper_module
+from bai_spawner.apps import LABEL
+from bai_spawner.catalog import TimeLimits
 from bai_spawner.container import ContainerSpec, Placing, build_spec
 from bai_spawner.engine import Verb
 from bai_spawner.errors import EngineAway, EngineError, Refused, StartFailed
@@ -172,6 +177,49 @@ async def test_a_session_that_ends_by_itself_is_told_by_event_and_recorded_with_
     assert ended.status is ending.status
     assert hub.ended == [ONE]
     assert engine.containers == {}
+
+
+async def test_a_session_whose_time_is_over_is_ended_and_recorded_so_and_the_hub_is_told(
+    runtime: BaiRuntime,
+    engine: FakeEngine,
+    hub: Kept,
+    records: Callable[[], Awaitable[list[SessionRecord]]],
+) -> None:
+    short = TimeLimits.model_validate({"lifetime": "1s"})
+    policies = [p.model_copy(update={"time": short}) for p in runtime.catalog.policies]
+    runtime.catalog = runtime.catalog.model_copy(update={"policies": tuple(policies)})
+    async with hub():
+        await launch(runtime, hub)
+        await until(lambda: not len(runtime.ledger))
+        await until(lambda: hub.ended)
+    (ended,) = await records()
+    assert ended.end
+    assert (ended.end.ending, hub.ended) == (Ending.LIFETIME, [ONE])
+    assert engine.containers == {}
+
+
+async def test_apps_of_an_image_are_published_as_soon_as_its_session_runs_or_is_found(
+    runtime: BaiRuntime, engine: FakeEngine, hub: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = '[{"name": "board", "title": "TensorBoard", "port": 6006}]'
+    create = engine.create
+
+    async def labelled(spec: ContainerSpec) -> str:
+        return await create(replace(spec, labels={**spec.labels, LABEL: label}))
+
+    def apps() -> list[Any]:
+        news = runtime.history._open().published(runtime.hub_id, bulletin.SESSIONS)
+        return [one["apps"] for one in json.loads(news.body).values()] if news else []
+
+    monkeypatch.setattr(engine, "create", labelled)
+    monkeypatch.setattr("bai_spawner.timekeeper.LOOK_EVERY", 0.01)
+    runtime.reconcile_interval = 60
+    async with hub():
+        await launch(runtime, hub)
+        await until(lambda: apps() == [json.loads(label)])
+    runtime.history._open().publish(runtime.hub_id, bulletin.SESSIONS, "{}", at=datetime.now(UTC))
+    async with hub():  # another hub, which hears of no start
+        await until(lambda: apps() == [json.loads(label)])
 
 
 async def test_a_container_that_vanished_without_an_event_is_found_by_comparison(

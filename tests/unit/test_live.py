@@ -216,7 +216,18 @@ def test_environments_with_the_same_needs_share_their_bounds() -> None:
     assert len(found["shapes"]) == 2
 
 
-@pytest.mark.parametrize("catalog", [small_catalog(), load_catalog(SHIPPED_CATALOG)], ids=str)
+LIMITED = {"idle": "90s", "lifetime": "3d", "extend": "36h", "warning": "90m", "extensions": 9}
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        small_catalog(),
+        small_catalog(policies=[{"name": "everyone", "time": LIMITED}]),
+        load_catalog(SHIPPED_CATALOG),
+    ],
+    ids=str,
+)
 def test_a_published_catalogue_is_read_back_as_it_was(catalog: Catalog) -> None:
     assert bulletin.read_catalogue(bulletin.catalogue(catalog)) == catalog
 

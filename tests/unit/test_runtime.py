@@ -13,6 +13,7 @@ import pytest
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
+from traitlets.config import Config
 
 from bai_spawner import labels
 from bai_spawner.catalog import Overcommit
@@ -36,7 +37,7 @@ from bai_spawner.options import FormRequest, from_form
 from bai_spawner.policy import Subject
 from bai_spawner.ports import Ports
 from bai_spawner.reasons import End, Ending, of_failure
-from bai_spawner.records import Facts, RecordsError
+from bai_spawner.records import Facts, Query, RecordsError
 from bai_spawner.runtime import BaiRuntime, Launch
 from bai_spawner.steps import Step
 from tests.examples import SHIPPED_CATALOG
@@ -297,6 +298,56 @@ async def test_ending_twice_or_what_is_gone_succeeds_and_gives_back_once(
     runtime.ledger.audit()
 
 
+async def test_a_session_is_recorded_with_the_reason_for_which_it_was_ended(
+    runtime: BaiRuntime, launch: Callable[..., Awaitable[Running]]
+) -> None:
+    await launch()
+    (held,) = runtime.ledger
+    why = End(Ending.IDLE, "2 h allowed")
+    ends = (runtime.lifecycle.end(held.key, grace=None, why=one) for one in (why, End(Ending.USER)))
+    await asyncio.gather(*ends)
+    await runtime.history.settled()
+    record = runtime.history._open().get(held.id)
+    assert record
+    assert record.end
+    assert (record.end.ending, record.end.detail) == (why.ending, why.detail)
+
+
+@pytest.mark.parametrize(
+    ("listens", "reached"),
+    [
+        ("http://172.30.0.1:8002", "http://172.30.0.1:8002"),
+        ("http://127.0.0.1:8002", ""),
+        ("http://localhost:8002", ""),
+        ("http://0.0.0.0:8002", ""),
+        ("http://[::1]:8002", ""),
+    ],
+)
+def test_sessions_are_told_of_a_service_that_they_can_reach_alone(
+    listens: str, reached: str
+) -> None:
+    runtime = BaiRuntime(service_url=listens)
+    assert runtime.service_connect_url == reached
+    assert BaiRuntime(service_url=listens, service_connect_url="x").service_connect_url == "x"
+
+
+@pytest.mark.parametrize(
+    ("hub_ip", "listens"),
+    [
+        ("172.30.0.1", "http://172.30.0.1:8082"),
+        ("fd00::1", "http://[fd00::1]:8082"),
+        ("0.0.0.0", "http://127.0.0.1:8082"),
+        ("", "http://127.0.0.1:8082"),
+        (None, "http://127.0.0.1:8082"),
+    ],
+)
+def test_the_service_listens_where_sessions_reach_the_hub(hub_ip: str | None, listens: str) -> None:
+    config = Config()
+    if hub_ip is not None:
+        config.JupyterHub.hub_ip = hub_ip
+    assert BaiRuntime(config=config).service_url == listens
+
+
 async def test_an_end_while_the_engine_is_away_is_finished_when_it_is_back(
     runtime: BaiRuntime, engine: FakeEngine, launch: Callable[..., Awaitable[Running]]
 ) -> None:
@@ -405,7 +456,7 @@ async def test_sessions_that_are_launched_together_are_reserved_and_recorded_at_
     assert launch.key == ("alice", "one")
     assert runtime.ledger.usage("alice").sessions == 3
     records = runtime.history._open()
-    found = records.page(runtime.hub_id, user="alice").sessions
+    found = records.page(runtime.hub_id, Query(user="alice")).sessions
     assert {r.facts.name for r in found} == {"run1", "run2", "run3"}
     other = launch.others[0]
     assert runtime.take(other.key) == other
