@@ -37,12 +37,12 @@ c.SharedPasswordAuthenticator.admin_password = passwords["admin"]
 c.Authenticator.admin_users = {"admin"}
 c.Authenticator.allow_all = True
 c.JupyterHub.load_groups = {"ml-team": {"users": []}, "staff": {"users": []}}
-c.JupyterHub.default_url = "/hub/home"
 
 # ---- sessions --------------------------------------------------------------------------------
 c.BaiRuntime.catalog_file = os.environ.get("BAI_CATALOG", str(here / "catalog.yaml"))
 c.BaiRuntime.state_dir = str(state)
-c.BaiRuntime.service_url = f"http://127.0.0.1:{service_port}"
+# sessions tell the service when they were last used: it listens where they reach the hub
+c.BaiRuntime.service_url = f"http://{c.JupyterHub.hub_ip}:{service_port}"
 c.BaiRuntime.ssh_address = "127.0.0.1"
 c.BaiRuntime.ssh_ports = os.environ.get("BAI_SSH_PORTS", "31001-32000")
 if "BAI_RECORDS_URL" in os.environ:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -134,3 +134,14 @@ def read_warned(body: str, allocation: str) -> dict[Why, datetime]:
 def capacity(nodes: Mapping[str, Whole]) -> str:
     """``{node: {"cpu", "memory", "devices": {uuid: {…}}}}``, with the names of the values."""
     return json.dumps({node: asdict(whole) for node, whole in nodes.items()})
+
+
+def read_capacity(body: str) -> dict[str, Whole]:
+    """What `capacity` wrote."""
+    return {node: _whole(found) for node, found in json.loads(body).items()}
+
+
+def _whole(found: dict[str, Any]) -> Whole:
+    devices = {uuid: DeviceWhole(**told) for uuid, told in found.pop("devices").items()}
+    grouped = {u: replace(one, groups=tuple(one.groups)) for u, one in devices.items()}
+    return Whole(**found, devices=grouped)

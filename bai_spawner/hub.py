@@ -16,18 +16,18 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import selectinload
+from traitlets.config.loader import LazyConfigValue
 
+from bai_spawner.assets import digest
 from bai_spawner.errors import BaiError
-from bai_spawner.form import TEMPLATES, static_digest
+from bai_spawner.form import TEMPLATES
 from bai_spawner.keeper import Hub, Servers
 from bai_spawner.labels import Key
-from bai_spawner.names import new_server_name
+from bai_spawner.names import SERVICE, new_server_name
 from bai_spawner.runtime import BaiRuntime
 from bai_spawner.service.settings import VARIABLE, Settings
 from bai_spawner.spawner import BaiSpawner
 
-SERVICE = "sessions"
-"""The name of the service, and the last part of its address."""
 ACCESS = f"access:services!service={SERVICE}"
 LISTENING_PAUSE = 0.1
 """Seconds between two looks whether the hub listens yet."""
@@ -56,12 +56,14 @@ def install(c: Any) -> BaiRuntime:
     # Sessions outlive the hub.
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.template_paths.insert(0, str(TEMPLATES))
+    if "default_url" not in c.JupyterHub:
+        c.JupyterHub.default_url = lambda _handler: _service_path()
     # JupyterHub calls a variable with the user at every page: a fresh name for each START
     c.JupyterHub.template_vars.update(
         {
             "new_server_name": lambda _user: new_server_name(),
             "bai_service": lambda _user: _service_path(),
-            "bai_static": lambda _user: f"{_service_path()}static/{static_digest()}/",
+            "bai_static": lambda _user: f"{_service_path()}static/{digest()}/",
         }
     )
     _add_service(c, runtime)
@@ -69,7 +71,7 @@ def install(c: Any) -> BaiRuntime:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return runtime
-    _settings(runtime).write(_settings_file(runtime))
+    _settings(runtime, _template_paths(c)).write(_settings_file(runtime))
     _follow_users(runtime)
     runtime.keeping = loop.create_task(_keep(runtime))
     return runtime
@@ -100,8 +102,12 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
                 VARIABLE: str(_settings_file(runtime)),
                 **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
             },
-            # of these, what the visitor may: a user's own name and groups, an administrator's all
-            "oauth_client_allowed_scopes": ["read:users:name", "read:users:groups"],
+            # of these, what the visitor may: a user with what is theirs, an administrator with all
+            "oauth_client_allowed_scopes": [
+                "read:users:name",
+                "read:users:groups",
+                "delete:servers",
+            ],
             "oauth_no_confirm": True,
             "display": False,
         }
@@ -114,13 +120,22 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
             role["scopes"] = [*role["scopes"], ACCESS]
 
 
-def _settings(runtime: BaiRuntime) -> Settings:
+def _template_paths(c: Any) -> tuple[str, ...]:
+    """Where the hub will look for its templates, its own last: it has not read this yet."""
+    own = str(Path(JupyterHub.instance().data_files_path) / "templates")
+    found = c.JupyterHub.template_paths
+    return (*(found.get_value([]) if isinstance(found, LazyConfigValue) else found), own)
+
+
+def _settings(runtime: BaiRuntime, template_paths: tuple[str, ...]) -> Settings:
     """What the service is told; the driver of PostgreSQL reads variables of its own."""
     return Settings(
         records_url=runtime.records_url,
         hub_id=runtime.hub_id,
         hub_pid=os.getpid(),
         env={name: value for name, value in os.environ.items() if name.startswith("PG")},
+        template_paths=template_paths,
+        folders_root=str(Path(runtime.folders_root).absolute()),
     )
 
 

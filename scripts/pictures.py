@@ -2,7 +2,7 @@
 
 A hub of its own is started with the shipped configuration and catalogue, and used as a newcomer
 would use it, in Chromium. With ``--all FOLDER`` every picture is also taken in dark and on a
-narrow screen, for people to look at.
+narrow screen, for people to look at; ``--only`` takes those of one part alone.
 """
 
 import argparse
@@ -12,18 +12,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 REPO = Path(__file__).parent.parent
 sys.path.insert(0, str(REPO))
 
-from tests.deployment import USER_PASSWORD, Deployment  # noqa: E402
+from tests.deployment import ADMIN_PASSWORD, USER_PASSWORD, Deployment, Visitor  # noqa: E402
+from tests.session import Session  # noqa: E402
 
 USER = "ada"
 DOCS = REPO / "docs" / "images"
 SIMULATED = REPO / "docs" / "examples" / "simulated-gpus.yaml"
 WIDE, NARROW, HEIGHT = 1000, 375, 760
+LIST = 1400
+"""A list of sessions has many columns."""
 WORK = """
 mkdir -p runs/first results && head -c 42000000 /dev/zero >results/matrix.npy
 echo '{}' >analysis.ipynb
@@ -36,6 +40,8 @@ while True:
     sum(range(2_000_000)); time.sleep(0.05)
 """
 """A program that uses some memory and some of a core."""
+HUNGRY = "held = b'x' * (8 * 2**30)"
+"""Needs more memory than there is for it."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
@@ -66,11 +72,11 @@ def go(page: Page, title: str) -> None:
     page.get_by_role("navigation", name="Pages of the form").get_by_role("link", name=title).click()
 
 
-def login(page: Page, hub: Deployment) -> None:
-    """Log in as a newcomer."""
-    page.goto(f"{hub.url}/hub/login")
-    page.get_by_label("Username").fill(USER)
-    page.get_by_label("Password").fill(USER_PASSWORD)
+def login(page: Page, hub: Deployment, user: str = USER) -> None:
+    """Log in, by default as a newcomer."""
+    page.goto(f"{hub.url}/hub/login?next=/hub/home")
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill(ADMIN_PASSWORD if user == "admin" else USER_PASSWORD)
     press(page, "Sign in")
     page.wait_for_url("**/hub/home")
 
@@ -141,7 +147,8 @@ def launch(page: Page, camera: Camera, hub: Deployment) -> None:
     page.wait_for_timeout(1000)
     camera.take("starting")
     slow.unlink()
-    page.wait_for_url("**/hub/home", timeout=90_000)
+    page.wait_for_url("**/services/sessions/", timeout=90_000)
+    page.goto(f"{hub.url}/hub/home")
     page.get_by_role("link", name="Open thesis1").wait_for()
     page.wait_for_timeout(2000)
     camera.take("home")
@@ -202,6 +209,90 @@ def open_card(page: Page, title: str) -> None:
     page.locator(".jp-LauncherCard[data-category='Session']", has_text=title).click()
 
 
+def run_some(hub: Deployment, visitor: Visitor, other: Visitor) -> None:
+    """Sessions of two users, in every status that a page can show."""
+    share = {"cpu": 1, "memory": "1GiB", "shm": "64MiB"}
+    plain = {"environment": "python", "resources": share}
+    data = {**plain, "mounts": [{"folder": "data", "mode": "rw"}]}
+    begin(visitor, "first", "warmup", data)
+    visitor.stop("first")
+    begin(visitor, "second", "bigjoin", plain)
+    exhaust(hub, visitor, "second")
+    begin(visitor, "third", "thesis", {**data, "resources": {**share, "fgpu": "2"}})
+    hub.container(USER, "third").exec_run(["python3", "-c", HOLD], detach=True)
+    begin(other, "fourth", "tuning", {**data, "resources": {**share, "fgpu": "1"}})
+    begin(visitor, "fifth", "notes", plain)
+
+
+def begin(visitor: Visitor, server: str, name: str, options: dict[str, Any]) -> None:
+    """Start a session."""
+    answer = visitor.start(server, options, name=name)
+    if not answer.is_success:
+        sys.exit(answer.text)
+
+
+def exhaust(hub: Deployment, visitor: Visitor, server: str) -> None:
+    """Have memory end a session."""
+    session = Session(hub, visitor, server)
+    first = session.processes("bin/bai-session")[-1]
+    session.run("sh", "-c", f"echo 1000 > /proc/{first}/oom_score_adj")
+    session.container.exec_run(["python3", "-c", HUNGRY])
+    session.http.close()
+
+
+def look_at_sessions(page: Page, camera: Camera, hub: Deployment) -> None:
+    """The Sessions page and the Data page, as a user sees them."""
+    page.goto(f"{hub.url}/services/sessions/")
+    page.locator("#bai-list tbody tr").first.wait_for()
+    page.get_by_text("updated").wait_for()
+    page.locator(".bai-resource").first.wait_for()
+    page.wait_for_timeout(3000)
+    camera.take("sessions")
+    press(page, "Apps of thesis")
+    page.wait_for_timeout(2000)
+    camera.take("sessions-apps")
+    page.keyboard.press("Escape")
+    press(page, "Terminate thesis")
+    camera.take("sessions-terminate")
+    press(page.get_by_role("alertdialog"), "Cancel")
+    press(page, "All about thesis")
+    page.get_by_text("Used at most").wait_for()
+    camera.take("sessions-details")
+    press(page, "Close")
+    page.get_by_label("Select all").check()
+    press(page, "TERMINATE 2")
+    camera.take("sessions-terminate-several")
+    press(page.get_by_role("alertdialog"), "Cancel")
+    page.goto(f"{hub.url}/services/sessions/?tab=others")
+    page.get_by_role("link", name="Relaunch with 2 GiB").wait_for()
+    camera.take("sessions-others")
+    page.get_by_role("link", name="Log of bigjoin").click()
+    page.locator("#log").get_by_text("Jupyter Server").first.wait_for()
+    camera.take("sessions-log")
+    with hub.login(USER) as visitor:
+        visitor.stop("fifth")
+    for name, size in (("results", 180_000_000), ("corpus-2026", 52_000_000)):
+        folder = hub.folder(USER, name)
+        folder.mkdir(exist_ok=True)
+        (folder / "all.bin").write_bytes(bytes(size))
+    page.goto(f"{hub.url}/services/sessions/data")
+    page.get_by_text("corpus-2026").first.wait_for()
+    page.wait_for_timeout(4000)
+    camera.take("data")
+    page.get_by_role("button", name="Delete results").click()
+    camera.take("data-delete")
+
+
+def look_at_everything(page: Page, camera: Camera, hub: Deployment) -> None:
+    """The Sessions page as a superadmin sees it."""
+    page.goto(f"{hub.url}/services/sessions/")
+    page.locator("#bai-list tbody tr").first.wait_for()
+    page.get_by_text("The whole", exact=True).click()
+    page.get_by_text("Largest free share").first.wait_for()
+    page.wait_for_timeout(2000)
+    camera.take("sessions-superadmin")
+
+
 @contextmanager
 def a_hub(catalog: Path = REPO / "catalog.yaml") -> Iterator[Deployment]:
     """A hub of its own, with an engine that can be slowed down for a picture."""
@@ -215,17 +306,37 @@ def a_hub(catalog: Path = REPO / "catalog.yaml") -> Iterator[Deployment]:
             made.clean()
 
 
-def visit(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
-    """All pictures of one look."""
+def visit_lab(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
+    """The form, a launch and Lab."""
     with a_hub() as hub, a_page(browser, scheme, width) as page:
         camera = Camera(page, folder)
         login(page, hub)
         fill_the_form(page, camera)
         launch(page, camera, hub)
         work_in_lab(page, camera, hub)
+
+
+def visit_gpus(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
+    """The form where there are GPUs."""
     with a_hub(SIMULATED) as hub, a_page(browser, scheme, width) as page:
         login(page, hub)
         ask_for_gpus(page, Camera(page, folder))
+
+
+def visit_sessions(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
+    """What runs and what ran, as a user and as a superadmin see it."""
+    width = LIST if width == WIDE else width
+    with a_hub(SIMULATED) as hub, hub.login(USER) as visitor, hub.login("grace") as other:
+        run_some(hub, visitor, other)
+        with a_page(browser, scheme, width) as page:
+            login(page, hub)
+            look_at_sessions(page, Camera(page, folder), hub)
+        with a_page(browser, scheme, width) as page:
+            login(page, hub, "admin")
+            look_at_everything(page, Camera(page, folder), hub)
+
+
+PARTS = {"lab": visit_lab, "gpus": visit_gpus, "sessions": visit_sessions}
 
 
 @contextmanager
@@ -245,14 +356,18 @@ def main() -> None:
     """Take them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", metavar="FOLDER", type=Path, help="also dark and narrow, there")
+    parser.add_argument("--only", choices=PARTS, help="the pictures of one part alone")
     asked = parser.parse_args()
+    parts = [visit for name, visit in PARTS.items() if asked.only in (None, name)]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium"), args=FLAGS
         )
-        visit(browser, DOCS, scheme="light", width=WIDE)
-        if asked.all:
-            for scheme, width in (("dark", WIDE), ("light", NARROW), ("dark", NARROW)):
+        for visit in parts:
+            visit(browser, DOCS, scheme="light", width=WIDE)
+        looks = (("dark", WIDE), ("light", NARROW), ("dark", NARROW)) if asked.all else ()
+        for scheme, width in looks:
+            for visit in parts:
                 visit(browser, asked.all / f"{scheme}-{width}", scheme=scheme, width=width)
         browser.close()
 

@@ -198,6 +198,7 @@ class Visitor:
         password = ADMIN_PASSWORD if user == "admin" else USER_PASSWORD
         answer = self.http.post(
             "/hub/login",
+            params={"next": "/hub/home"},
             data={"username": user, "password": password, "_xsrf": token[1]},
         )
         assert answer.is_success, answer.text

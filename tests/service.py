@@ -15,6 +15,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
 from bai_spawner.service.__main__ import LIMITS
+from tests.api_contract import assert_described
 
 BASE = "/my%20base/"
 PREFIX = f"{BASE}services/sessions/"
@@ -109,9 +110,11 @@ class Page:
         return found
 
     async def ask(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """Ask as a page's script does."""
+        """Ask as a page's script does; the answer must be one that the API's document has."""
         headers = {**CORS, "X-XSRFToken": self.xsrf, **kwargs.pop("headers", {})}
-        return await self.http.request(method, f"{PREFIX}{path}", headers=headers, **kwargs)
+        answer = await self.http.request(method, f"{PREFIX}{path}", headers=headers, **kwargs)
+        assert_described(method, path, answer)
+        return answer
 
 
 @asynccontextmanager

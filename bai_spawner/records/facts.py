@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bai_spawner.labels import GpuCap
+from bai_spawner.labels import GpuCap, Share
 from bai_spawner.reasons import End, Status
 
 
@@ -38,6 +38,25 @@ class Facts:
     gpu: GpuCap | None = None
     devices: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+
+    def part(self, per_gpu: int) -> int:
+        """Quanta of each of its devices, of which a whole one has ``per_gpu`` now."""
+        return part(self.quanta, self.per_gpu, len(self.devices), per_gpu=per_gpu)
+
+    def holds(self, per_gpu: int) -> int:
+        """Quanta of all its devices, of which a whole one has ``per_gpu`` now."""
+        return self.part(per_gpu) * (len(self.devices) or 1)
+
+
+def part(quanta: int, of: int, devices: int, *, per_gpu: int) -> int:
+    """What a session holds of each of its devices in the units of now, as the ledger counts it.
+
+    It was granted ``quanta`` of which a whole device had ``of``. One from before its devices
+    were kept counts as having one.
+    """
+    if not quanta or not of:
+        return 0
+    return Share("", quanta // (devices or 1), of).of(per_gpu).quanta
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from bai_spawner.labels import Share
 from bai_spawner.reasons import LIVE, End, Status, Tab
 from bai_spawner.records.database import Database, is_text
-from bai_spawner.records.facts import Change, Facts, Held, Measure, Published, SessionRecord
+from bai_spawner.records.facts import (
+    Change,
+    Facts,
+    Held,
+    Measure,
+    Published,
+    SessionRecord,
+    part,
+)
 from bai_spawner.records.launches import Launches
 from bai_spawner.records.listing import Listing
 from bai_spawner.records.rows import PEAKS, record, row
@@ -217,19 +225,21 @@ class Records(Listing, Watches):
 
     def held(self, hub: str, user: str, per_gpu: int) -> Held:
         """What a user's live sessions hold, in quanta of which a whole GPU has ``per_gpu`` now."""
+        return _held(self._live_amounts(hub, user), per_gpu)
+
+    def held_by_group(self, hub: str, user: str, per_gpu: int) -> dict[str, Held]:
+        """The same by resource group; only those in which the user has a session."""
+        by_group: defaultdict[str, list[Any]] = defaultdict(list)
+        for found in self._live_amounts(hub, user):
+            by_group[found.group].append(found)
+        return {group: _held(rows, per_gpu) for group, rows in by_group.items()}
+
+    def _live_amounts(self, hub: str, user: str) -> Sequence[Any]:
         mine = sessions.c.hub == hub, sessions.c.user == user, sessions.c.tab == Tab.RUNNING
         amounts = sessions.c.cpu, sessions.c.memory, sessions.c.quanta, sessions.c.per_gpu
-        wanted = (sessions.c.name, *amounts, sessions.c.devices)
+        wanted = (sessions.c.name, sessions.c.group, *amounts, sessions.c.devices)
         with self._database.reading() as connection:
-            found = connection.execute(select(*wanted).where(*mine)).all()
-        parts = [(row.quanta, row.per_gpu, len(row.devices or ())) for row in found]
-        return Held(
-            sessions=len(found),
-            cpu=sum(row.cpu for row in found),
-            memory=sum(row.memory for row in found),
-            quanta=sum(_quanta(*part, per_gpu=per_gpu) for part in parts),
-            names=frozenset(row.name for row in found),
-        )
+            return connection.execute(select(*wanted).where(*mine)).all()
 
     def get(self, session: str) -> SessionRecord | None:
         """One session, with every change of its status; ``None`` when there is none."""
@@ -273,10 +283,19 @@ class Records(Listing, Watches):
         return Published(*row) if row else None
 
 
-def _quanta(held: int, of: int, devices: int, *, per_gpu: int) -> int:
-    """What a session holds in the units of now: device by device, as the ledger counts it."""
-    parts = devices or 1
-    return parts * Share("", held // parts, of).of(per_gpu).quanta if held else 0
+def _held(rows: Sequence[Any], per_gpu: int) -> Held:
+    return Held(
+        sessions=len(rows),
+        cpu=sum(row.cpu for row in rows),
+        memory=sum(row.memory for row in rows),
+        quanta=sum(_quanta(row, per_gpu) for row in rows),
+        names=frozenset(row.name for row in rows),
+    )
+
+
+def _quanta(found: Any, per_gpu: int) -> int:
+    devices = len(found.devices or ()) or 1
+    return devices * part(found.quanta, found.per_gpu, devices, per_gpu=per_gpu)
 
 
 def _packed(log: str) -> bytes:

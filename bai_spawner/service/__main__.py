@@ -20,6 +20,7 @@ from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
 from bai_spawner.service.parent import end_with
 from bai_spawner.service.settings import VARIABLE, Settings
+from bai_spawner.service.shelf import Shelf
 
 KNOWN_SECONDS = 30
 """How long the hub's answer about a visitor holds: so long until a change of groups, or a
@@ -55,11 +56,16 @@ def bind(host: str, port: int, *, seconds: float = PORT_SECONDS) -> list[socket.
 async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
     """Answer until ended."""
     HubOAuth.instance(cache_max_age=KNOWN_SECONDS)
+    board = Board(settings.records_url, settings.hub_id)
+    shelf = Shelf(board, Path(settings.folders_root))
     app = make_app(
         os.environ["JUPYTERHUB_SERVICE_PREFIX"],
         os.environ["JUPYTERHUB_BASE_URL"],
-        Board(settings.records_url, settings.hub_id),
+        board,
+        template_paths=settings.template_paths,
+        shelf=shelf,
     )
+    shelf.begin()
     # the hub's proxy says who asks, and whether by HTTPS
     server = HTTPServer(app, xheaders=True, **LIMITS)
     server.add_sockets(sockets)

@@ -51,8 +51,8 @@ class Board:
         return await asyncio.to_thread(self._live, subject)
 
     def _live(self, subject: Subject) -> dict[str, Any]:
-        catalog = self._read_catalogue()
-        found = self._published(bulletin.AVAILABILITY)
+        catalog = self.catalogue()
+        found = self.published(bulletin.AVAILABILITY)
         held = self.records.held(self.hub, subject.user, catalog.gpu.quanta_per_gpu)
         room = Room(
             catalog,
@@ -62,9 +62,14 @@ class Board:
         )
         return live(room, age=max(0.0, (datetime.now(UTC) - found.at).total_seconds()))
 
-    def _read_catalogue(self) -> Catalog:
-        """The catalogue, read anew only when the hub published another."""
-        found = self._published(bulletin.CATALOGUE)
+    def catalogue(self) -> Catalog:
+        """The catalogue, read anew only when the hub published another. Use it off the loop.
+
+        Raises:
+            NotPublished: the hub has only just begun, or is of another version.
+            RecordsError: the records cannot be read.
+        """
+        found = self.published(bulletin.CATALOGUE)
         if self._catalogue is None or self._catalogue[0] != found.at:
             try:
                 self._catalogue = found.at, bulletin.read_catalogue(found.body)
@@ -73,7 +78,13 @@ class Board:
                 raise NotPublished(told) from None
         return self._catalogue[1]
 
-    def _published(self, kind: str) -> Published:
+    def published(self, kind: str) -> Published:
+        """What the hub published last of a kind. Use it off the loop.
+
+        Raises:
+            NotPublished: nothing yet.
+            RecordsError: the records cannot be read.
+        """
         found = self.records.published(self.hub, kind)
         if found is None:
             raise NotPublished("the hub has only just begun; ask again in some seconds")

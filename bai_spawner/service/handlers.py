@@ -7,7 +7,7 @@ proves with the XSRF token that it is a page of the hub's.
 from __future__ import annotations
 
 import json
-from functools import cache
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -20,8 +20,8 @@ from jupyterhub.services.auth import (
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado.web import HTTPError, RequestHandler, authenticated
 
+from bai_spawner.assets import KINDS, assets, digest
 from bai_spawner.errors import shown
-from bai_spawner.form import STATIC, static_digest
 from bai_spawner.names import new_server_name
 
 YEAR = 365 * 24 * 3600
@@ -179,25 +179,19 @@ class Launch(Visited):
         self.redirect(url_path_join(spawn, name, new_server_name()))
 
 
-@cache
-def _modules() -> dict[str, bytes]:
-    """The pages' modules by name, as they were when the digest was taken."""
-    static_digest()
-    return {path.name: path.read_bytes() for path in STATIC.glob("*.js")}
-
-
 class Static(Answer):
-    """The pages' modules, without login. Their address changes with their content."""
+    """The pages' scripts and styles, without login. Their address changes with their content."""
 
-    def get(self, digest: str, name: str) -> None:
+    def get(self, version: str, name: str) -> None:
         """A file of this version; an earlier version's page must be loaded again."""
-        content = _modules().get(name)
-        if content is None or digest != static_digest():
+        content = assets().get(name)
+        if content is None or version != digest():
             raise HTTPError(404)
-        self.set_header("Content-Type", "text/javascript; charset=UTF-8")
+        kind = KINDS[PurePosixPath(name).suffix]
+        self.set_header("Content-Type", f"{kind}; charset=UTF-8")
         self.set_header("Cache-Control", f"public, max-age={YEAR}, immutable")
         self.finish(content)
 
-    def head(self, digest: str, name: str) -> None:
+    def head(self, version: str, name: str) -> None:
         """The same without the content, which tornado leaves out."""
-        self.get(digest, name)
+        self.get(version, name)

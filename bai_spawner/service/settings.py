@@ -18,13 +18,17 @@ VARIABLE = "BAI_SERVICE_SETTINGS"
 class Settings:
     """Where the records are, whose they are, and which process is the hub.
 
-    ``env`` are variables of the hub's that the database's driver reads.
+    ``env`` are variables of the hub's that the database's driver reads; ``template_paths``
+    is where the hub finds its templates, an administrator's own among them; ``folders_root``
+    holds everybody's data folders.
     """
 
     records_url: str
     hub_id: str
     hub_pid: int
     env: dict[str, str] = field(default_factory=dict)
+    template_paths: tuple[str, ...] = ()
+    folders_root: str = ""
 
     def write(self, path: Path) -> None:
         """Put them in a file that nobody else can read at any moment."""
@@ -38,4 +42,5 @@ class Settings:
     @classmethod
     def read(cls, path: Path) -> Settings:
         """Read what a hub wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**found, "template_paths": tuple(found["template_paths"])})

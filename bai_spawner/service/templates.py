@@ -13,7 +13,6 @@ or refused with what is accepted; it is judged when it is launched, like any oth
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -35,8 +34,7 @@ from bai_spawner.records import (
     RecordsError,
     kept_size,
 )
-from bai_spawner.service.board import Board
-from bai_spawner.service.handlers import Visited
+from bai_spawner.service.asking import Asking
 from bai_spawner.units import format_size
 
 LONGEST_NAME = 64
@@ -46,22 +44,15 @@ Answer = TypeVar("Answer")
 log = logging.getLogger("bai_spawner.service")
 
 
-class Kept(Visited):
-    """What both addresses have: a visitor who is a user, JSON, and their kept launches."""
-
-    async def prepare(self) -> None:
-        """Let in a visitor, whatever the method."""
-        await super().prepare()
-        if not self.current_user:
-            raise HTTPError(403, "only a visitor of the hub may ask")
+class Kept(Asking):
+    """What both addresses have: the visitor's kept launches."""
 
     async def ask(self, question: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
         """Have a method of `Launches` answer for the visitor, off the loop."""
-        board: Board = self.settings["board"]
 
         def answer() -> Answer:
-            launches = board.records.launches
-            return question(launches, board.hub, self.current_user["name"], *args, **kwargs)
+            launches = self.board.records.launches
+            return question(launches, self.board.hub, self.user, *args, **kwargs)
 
         try:
             return await asyncio.to_thread(answer)
@@ -69,20 +60,6 @@ class Kept(Visited):
             log.warning("Templates: %s", error)
             told = "Templates cannot be read or kept now; try again later"
             raise HTTPError(503, told) from error
-
-    def body(self, *known: str) -> dict[str, Any]:
-        """The object that was sent, with no key but these."""
-        try:
-            found = json.loads(self.request.body)
-        except (ValueError, RecursionError):
-            raise HTTPError(400, "body: is not JSON; send an object") from None
-        if not isinstance(found, dict):
-            raise HTTPError(400, "%s", f"body: must be an object, not {kind(found)}")
-        for key in found:
-            if key not in known:
-                told = f"body: {shown(key)} is not a known key; known: {', '.join(known)}"
-                raise HTTPError(400, "%s", told)
-        return found
 
 
 class Templates(Kept):

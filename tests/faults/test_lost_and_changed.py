@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from bai_spawner.reasons import Ending, Status
-from bai_spawner.records import Records, SessionRecord
+from bai_spawner.records import Query, Records, SessionRecord
 from tests.deployment import REPO, Deployment, eventually
 from tests.postgres import Postgres
 
@@ -43,7 +43,7 @@ def recorded(deployment: Deployment, user: str, url: str = "") -> list[SessionRe
     """The user's records, the newest first."""
     records = Records(url or f"sqlite:///{deployment.state}/records.sqlite")
     try:
-        return list(records.page(deployment.hub_id, user=user).sessions)
+        return list(records.page(deployment.hub_id, Query(user=user)).sessions)
     finally:
         records.close()
 

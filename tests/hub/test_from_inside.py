@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from bai_spawner.reasons import Ending
-from bai_spawner.records import Records
+from bai_spawner.records import Query, Records
 from tests.deployment import Deployment, Visitor, eventually
 from tests.session import Session
 
@@ -47,7 +47,7 @@ def test_what_would_be_lost_is_copied_into_a_folder_and_the_session_ends_as_on_r
     records = Records(f"sqlite:///{deployment.state}/records.sqlite")
 
     def ended() -> bool:
-        (record,) = records.page(deployment.hub_id, user=user.user, limit=1).sessions
+        (record,) = records.page(deployment.hub_id, Query(user=user.user), limit=1).sessions
         return record.end is not None and record.end.ending is Ending.USER
 
     assert eventually(ended)

@@ -14,7 +14,7 @@ import pytest
 from bai_spawner import bulletin
 from bai_spawner.catalog import load_catalog
 from bai_spawner.reasons import Ending, Status, Tab
-from bai_spawner.records import Records, SessionRecord
+from bai_spawner.records import Query, Records, SessionRecord
 from tests.deployment import Deployment, Visitor, eventually
 from tests.images import FILL_SHM
 from tests.session import Session
@@ -39,12 +39,12 @@ def record(deployment: Deployment, records: Records, user: Visitor) -> Callable[
 
     def newest(status: Status | None = None) -> SessionRecord:
         def found() -> SessionRecord | None:
-            page = records.page(deployment.hub_id, user=user.user, limit=1)
+            page = records.page(deployment.hub_id, Query(user=user.user), limit=1)
             one = page.sessions[0] if page.sessions else None
             return one if one and (status is None or one.status is status) else None
 
         one = eventually(found, seconds=15)
-        assert one, records.page(deployment.hub_id, user=user.user)
+        assert one, records.page(deployment.hub_id, Query(user=user.user))
         return records.get(one.facts.id) or one
 
     return newest
@@ -106,17 +106,17 @@ def test_every_door_leads_to_the_records(
     user.stop("form")
 
     def found() -> bool:
-        page = records.page(deployment.hub_id, user=user.user, tab=Tab.FINISHED)
+        page = records.page(deployment.hub_id, Query(user=user.user, tab=Tab.FINISHED))
         return {r.facts.server for r in page.sessions} == {"form", ""}
 
-    assert eventually(found), records.page(deployment.hub_id, user=user.user)
+    assert eventually(found), records.page(deployment.hub_id, Query(user=user.user))
 
 
 def test_a_refused_launch_leaves_no_record(
     user: Visitor, records: Records, deployment: Deployment
 ) -> None:
     assert user.start("one", {"resources": {"cpu": 99}}).status_code == 400
-    assert records.page(deployment.hub_id, user=user.user).total == 0
+    assert records.page(deployment.hub_id, Query(user=user.user)).total == 0
 
 
 def test_a_cancelled_start_is_recorded_as_cancelled(
@@ -158,7 +158,7 @@ def test_a_start_that_takes_too_long_keeps_the_end_of_its_log(
         assert hurried.start("late", {"environment": "never"}).status_code == 500
 
         def recorded() -> SessionRecord | None:
-            page = records.page(deployment.hub_id, user="hurried", tab=Tab.OTHERS)
+            page = records.page(deployment.hub_id, Query(user="hurried", tab=Tab.OTHERS))
             return page.sessions[0] if page.sessions else None
 
         ended = eventually(recorded)
@@ -274,12 +274,12 @@ def test_a_session_that_died_while_the_hub_was_down_says_so_and_the_others_go_on
         assert one.ready("one", seconds=30)
     assert [deployment.container(one.user, "one").id for one in users[:2]] == kept
     assert ended_well(deployment, users[2])
-    (ended,) = records.page(deployment.hub_id, user=users[2].user).sessions
+    (ended,) = records.page(deployment.hub_id, Query(user=users[2].user)).sessions
     assert ended.end
     assert (ended.end.ending, ended.end.exit_code) == (Ending.HUB_DOWN, 137)
     assert users[2].start("two", {"resources": {"cpu": 2, "memory": "3GiB"}}).status_code == 201
     for one in users[:2]:
-        (live,) = records.page(deployment.hub_id, user=one.user).sessions
+        (live,) = records.page(deployment.hub_id, Query(user=one.user)).sessions
         assert live.status is Status.RUNNING
 
 
@@ -291,7 +291,7 @@ def test_stopping_twice_makes_one_end(
     answers = [user.api("DELETE", path).status_code for _ in range(2)]
     assert answers in ([204, 204], [204, 404])
     assert record(Status.TERMINATED).end
-    assert records.page(deployment.hub_id, user=user.user).total == 1
+    assert records.page(deployment.hub_id, Query(user=user.user)).total == 1
 
 
 def test_what_a_session_uses_and_what_is_free_are_published_with_their_age(

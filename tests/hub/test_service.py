@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bai_spawner.form import static_digest
+from bai_spawner.assets import digest
 from tests.deployment import REPO, Deployment, Visitor, eventually
 
 SERVICE = "/services/sessions/"
@@ -63,13 +63,13 @@ def test_modules_are_served_for_good_under_the_address_of_their_version(
     deployment: Deployment,
 ) -> None:
     base = f"{deployment.url}{SERVICE}static/"
-    found = httpx.get(f"{base}{static_digest()}/service.js")
+    found = httpx.get(f"{base}{digest()}/service.js")
     assert found.is_success
     assert "javascript" in found.headers["content-type"]
     assert "immutable" in found.headers["cache-control"]
     assert httpx.get(f"{base}{'0' * 16}/service.js").status_code == 404
     for path in ("../render.py", "%2e%2e/render.py", "..%2frender.py", "nothing.js"):
-        assert httpx.get(f"{base}{static_digest()}/{path}").status_code in {403, 404}, path
+        assert httpx.get(f"{base}{digest()}/{path}").status_code in {403, 404}, path
 
 
 def test_nobody_may_frame_an_answer_or_guess_its_type(user: Visitor) -> None:
@@ -162,6 +162,7 @@ def test_the_service_has_no_role_and_the_hubs_database_no_url_of_the_records(
     assert "records.sqlite" not in environment, "a URL may hold a password"
     assert json.loads(scopes) == [
         "access:services!service=sessions",
+        "delete:servers",
         "read:users:groups",
         "read:users:name",
     ]
@@ -217,7 +218,7 @@ def test_another_users_availability_answers_like_that_of_nobody(
     assert availability(admin, answer.json()["xsrf_token"], "nobody").text == answers[0].text
 
 
-def test_a_visitors_token_may_read_names_and_groups_and_nothing_else(
+def test_a_visitors_token_may_read_names_and_groups_end_servers_and_do_nothing_else(
     user: Visitor, admin: Visitor
 ) -> None:
     """The service holds no token but its visitors', and those only these scopes."""
@@ -231,6 +232,7 @@ def test_a_visitors_token_may_read_names_and_groups_and_nothing_else(
         "access:services!service=sessions",
         f"read:users:name!user={user.user}",
         f"read:users:groups!user={user.user}",
+        f"delete:servers!user={user.user}",
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bai_spawner.reasons import Ending, Tab
-from bai_spawner.records import Records, SessionRecord
+from bai_spawner.records import Query, Records, SessionRecord
 from tests.deployment import Deployment, Visitor, eventually
 from tests.session import Session
 
@@ -61,7 +61,7 @@ def test_with_policy_for_one_less_none_starts_and_nothing_is_left(
     assert page.status_code == 400
     assert "0 in use + 3 asked &gt; 2 allowed" in page.text
     assert 'value="many"' in page.text, "what was typed is kept"
-    assert records.page(deployment.hub_id, user=user.user).total == 0
+    assert records.page(deployment.hub_id, Query(user=user.user)).total == 0
     assert not [c for c in deployment.containers() if c.labels["bai.user"] == user.user]
     assert eventually(lambda: not user.servers())
     assert user.post_form(asked(2), "two").is_success, "nothing is held"
@@ -89,7 +89,7 @@ def test_what_the_hub_will_not_start_gives_back_its_share_and_its_record_says_wh
     assert user.post_form(asked(2, session_name="run")).is_success
 
     def other() -> SessionRecord | None:
-        found = records.page(deployment.hub_id, user=user.user, tab=Tab.OTHERS).sessions
+        found = records.page(deployment.hub_id, Query(user=user.user, tab=Tab.OTHERS)).sessions
         return found[0] if found else None
 
     refused = eventually(other, seconds=30)

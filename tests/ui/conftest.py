@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import TimeoutError as LateError
@@ -30,9 +31,17 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """The shipped configuration and catalogue, on an engine that can be slowed down."""
+    """The shipped configuration and catalogue, on an engine that can be slowed down.
+
+    Only tim's sessions are limited in time, for `test_lab_limits`.
+    """
+    told = yaml.safe_load((REPO / "catalog.yaml").read_text())
+    time = {"idle": "30s", "warning": "15s"}
+    told["policies"].insert(0, {"name": "brief", "match": {"users": ["tim"]}, "time": time})
+    catalog = tmp_path_factory.mktemp("catalogue") / "catalog.yaml"
+    catalog.write_text(yaml.safe_dump(told))
     config = REPO / "tests/hub/config.py"
-    made = Deployment(tmp_path_factory.mktemp("hub"), config=config)
+    made = Deployment(tmp_path_factory.mktemp("hub"), catalog=catalog, config=config)
     try:
         made.start()
         yield made
@@ -122,9 +131,10 @@ def axe() -> Callable[[Page], list[str]]:
 
     def check(page: Page) -> list[str]:
         # a colour that fades is neither the one nor the other
-        page.wait_for_function(
-            "document.getAnimations().every((one) => one.playState !== 'running'"
-            " || one.effect.getTiming().iterations === Infinity)"
+        page.evaluate(
+            "Promise.allSettled(document.getAnimations()"
+            ".filter((one) => one.effect.getTiming().iterations !== Infinity)"
+            ".map((one) => one.finished))"
         )
         found = Axe().run(page).response["violations"]
         return [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found]
@@ -142,7 +152,7 @@ def login(deployment: Deployment, browser: Browser) -> Iterator[Callable[..., Pa
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        page.goto(f"{deployment.url}/hub/login")
+        page.goto(f"{deployment.url}/hub/login?next=/hub/home")
         page.get_by_label("Username").fill(user)
         password = ADMIN_PASSWORD if user == "admin" else USER_PASSWORD
         page.get_by_label("Password").fill(password)

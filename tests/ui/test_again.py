@@ -155,15 +155,15 @@ def test_a_template_is_saved_in_the_form_and_launched_from_home_in_one_click(
     assert launched(visitor)["user_options"]["env"] == {"TOKEN": "<b>kept</b>"}
 
 
-def test_several_sessions_are_launched_in_one_click_and_home_lists_them(
+def test_several_sessions_are_launched_in_one_click_and_the_sessions_page_lists_them(
     home: Page, visitor: Visitor
 ) -> None:
     put(home, "pair", {**SMALL, "sessions": ["2"], "session_name": ["pair"]})
     home.reload()
     with home.expect_request("**/hub/spawn/lena/**") as sent:
         press(home, "Launch pair")
-    assert "next=%2Fhub%2Fhome" in sent.value.url
-    home.wait_for_url("**/hub/home", timeout=60_000)
+    assert "next=%2Fservices%2Fsessions%2F&" in f"{sent.value.url}&"
+    home.wait_for_url("**/services/sessions/", timeout=60_000)
     for name in ("pair1", "pair2"):
         expect(home.get_by_role("link", name=f"Open {name}")).to_be_visible(timeout=60_000)
 

@@ -38,6 +38,8 @@ print(sockets[0].getsockname()[1], flush=True)
 server.start()
 """
 
+SERVICE_URL = "http://172.30.0.1:8002/services/sessions/"
+
 Axe = Callable[[Page], list[str]]
 Shots = Callable[[Page, str], None]
 
@@ -61,7 +63,7 @@ class Session:
                     *(sys.executable, "-c", SERVER.format(repo=str(REPO))),
                     *(str(self.path), str(self.port), str(work)),
                 ],
-                env={**environ, "BAI_SESSION_NAME": "mine1"},
+                env={**environ, "BAI_SESSION_NAME": "mine1", "BAI_SERVICE_URL": SERVICE_URL},
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
@@ -428,6 +430,29 @@ def test_a_failed_fetch_never_looks_like_an_empty_log(
         expect(page.get_by_role("alert")).to_be_empty()
 
 
+def test_a_session_that_ended_says_so_and_leads_to_where_its_log_is_kept(
+    session: Session, opened: Callable[..., Page], axe: Axe
+) -> None:
+    page = opened()
+    expect(page.get_by_text("begun")).to_be_visible()
+    # what JupyterHub answers for a server that is not there
+    gone = {"status": 424, "body": '{"message": "JupyterHub server no longer running"}'}
+    page.route("**/bai/api/log?**", lambda route: route.fulfill(**gone))
+    page.evaluate("window.stop()")
+    alert = page.get_by_role("alert")
+    expect(alert).to_have_text("The session is not running any more: nothing is added to this log.")
+    expect(page.locator("#state")).to_have_text("Not connected")
+    expect(page.get_by_role("link", name="Sessions")).to_have_attribute(
+        "href", "/services/sessions/"
+    )
+    assert shown(page) == ["begun"]
+    assert axe(page) == []
+    page.unroute("**/bai/api/log?**")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#state")).to_have_text("Following")
+    expect(page.get_by_role("link", name="Sessions")).to_be_hidden()
+
+
 def test_a_log_that_is_none_is_said_to_be(session: Session, opened: Callable[..., Page]) -> None:
     session.path.unlink()
     session.path.mkdir()
@@ -467,6 +492,11 @@ def test_it_is_read_through_the_hub_by_its_own_login(
     running.http.close()
     shots(page, "log-hub")
     visitor.stop_all()
+    expect(page.get_by_role("alert")).to_contain_text(
+        "The session is not running any more", timeout=30_000
+    )
+    page.get_by_role("link", name="Sessions").click()
+    page.wait_for_url("**/services/sessions/")
 
 
 def test_without_javascript_there_is_the_plain_text(

@@ -79,7 +79,7 @@ def context(deployment: Deployment, browser: Browser) -> Iterator[BrowserContext
     made.set_default_timeout(30_000)
     made.grant_permissions([READ, WRITE], origin=deployment.url)
     page = made.new_page()
-    page.goto(f"{deployment.url}/hub/login")
+    page.goto(f"{deployment.url}/hub/login?next=/hub/home")
     page.get_by_label("Username").fill(USER)
     page.get_by_label("Password").fill(USER_PASSWORD)
     page.get_by_role("button", name="Sign in").click()

@@ -374,7 +374,7 @@ def test_two_sessions_are_launched_from_one_form(login: Login, deployment: Deplo
     expect(block(page, "name")).to_contain_text("pair1, pair2")
     press(page, "LAUNCH")
     visitor = deployment.login("ivan")
-    page.wait_for_url("**/hub/home", timeout=60_000)
+    page.wait_for_url("**/services/sessions/", timeout=60_000)
     found = [server["display_name"] for server in visitor.servers().values() if server["ready"]]
     assert sorted(found) == ["pair1", "pair2"]
     visitor.stop_all()

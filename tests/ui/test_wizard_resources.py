@@ -319,7 +319,7 @@ def test_after_several_sessions_the_hub_leads_home_and_after_one_it_opens_it(
     page.get_by_role("button", name="CONFIRM AND LAUNCH").click()
     expect(page.get_by_role("heading", name="launched")).to_be_visible()
     several, one = drawn.queries
-    assert several == {"next": "/hub/home", "_xsrf": "token"}
+    assert several == {"next": "/services/sessions/", "_xsrf": "token"}
     assert one == {"_xsrf": "token"}
 
 

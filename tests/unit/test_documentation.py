@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from bai_spawner.catalog import Catalog, load_catalog
 from bai_spawner.enforcement import Faults, Level, word
 from bai_spawner.reasons import Ending
-from bai_spawner.units import format_size
+from bai_spawner.units import format_size, plain_duration
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "administration.md").read_text(encoding="utf-8")
@@ -26,6 +26,7 @@ ROW = re.compile(
 )
 DOCUMENTED = {row["path"]: row for row in ROW.finditer(PAGE.partition("## Traits")[0])}
 SIZES = ("memory", "reserve", "shm")
+DURATIONS = ("warning",)
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -58,6 +59,8 @@ def default(path: str, field: FieldInfo) -> str:
         return f"`{word(value)}`"
     if path.rpartition(".")[2] in SIZES and isinstance(value, int):
         return f"`{format_size(value).replace(' ', '')}`"
+    if path.rpartition(".")[2] in DURATIONS:
+        return f"`{plain_duration(value)}`"
     if isinstance(value, tuple):
         return f"`[{', '.join(value)}]`"
     if isinstance(value, bool):

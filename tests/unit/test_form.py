@@ -1040,7 +1040,7 @@ async def test_the_pending_page_stops_the_server_that_it_shows() -> None:
     assert (panel["data-server"], panel["data-progress-url"]) == ("s1", "/p")
     assert f"Starting {HOSTILE}" in found.texts["bai-heading"]
     links = {e["href"] for e in found.elements if e.get("href")}
-    assert {"/hub/home", "/hub/spawn/bob%2Fx/s1"} <= links
+    assert {"/services/sessions/", "/hub/spawn/bob%2Fx/s1"} <= links
 
 
 async def test_the_pending_page_of_several_sessions_has_a_panel_for_each() -> None:

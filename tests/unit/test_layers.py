@@ -20,8 +20,10 @@ CONTAINER = LEDGER | {"ports", "folders", "container"}
 RECORDS = BASE | {"reasons", "records"}
 RECONCILE = CONTAINER | {"engine", "gpus", "reasons", "reconcile"}
 LIFECYCLE = RECONCILE | RECORDS | {"history", "steps", "lifecycle"}
-KEEPER = LIFECYCLE | {"statistics", "meter", "keeper"}
-RUNTIME = KEEPER | {"bulletin", "entries", "metrics", "form", "runtime"}
+KEEPER = LIFECYCLE | {"apps", "statistics", "meter", "keeper"}
+BULLETIN = POLICY | RECORDS | {"apps", "limits", "bulletin"}
+TIMEKEEPER = KEEPER | BULLETIN | {"timekeeper"}
+RUNTIME = TIMEKEEPER | {"whole", "entries", "metrics", "form", "runtime"}
 
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     # a module, what it may import of ours, and what of others beside the standard library
@@ -45,28 +47,32 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "entries": (LEDGER | RECORDS | {"folders"}, set()),
     "gpus": (CONTAINER | {"engine"}, set()),
     "reconcile": (RECONCILE, set()),
+    "assets": (set(), set()),
     "form": (POLICY, {"jinja2", "markupsafe"}),
     "steps": (BASE, set()),
     "lifecycle": (LIFECYCLE, {"tornado"}),
     "meter": (BASE | {"engine", "gpu", "gpus", "records", "statistics"}, set()),
     "keeper": (KEEPER, set()),
-    "bulletin": (POLICY, set()),
+    "limits": (CATALOG | RECORDS, set()),
+    "bulletin": (BULLETIN, set()),
+    "timekeeper": (TIMEKEEPER, set()),
+    "whole": (LEDGER | BULLETIN, set()),
     "metrics": (LIFECYCLE, {"prometheus_client"}),
     "runtime": (RUNTIME, {"traitlets", "prometheus_client"}),
     "commands": (CONTAINER | {"engine"}, set()),
     "refusal": (BASE, {"jupyterhub", "markupsafe"}),
     "together": (RUNTIME, {"jupyterhub", "tornado"}),
     "spawner": (
-        RUNTIME | {"apps", "refusal", "together"},
+        RUNTIME | {"refusal", "together"},
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
     "hub": (
-        RUNTIME | {"refusal", "together", "spawner", "service"},
-        {"jupyterhub", "prometheus_client", "sqlalchemy"},
+        RUNTIME | {"assets", "refusal", "together", "spawner", "service"},
+        {"jupyterhub", "prometheus_client", "sqlalchemy", "traitlets"},
     ),
     "service": (
-        POLICY | RECORDS | {"bulletin", "form"},
-        {"jupyterhub.services", "jupyterhub.utils", "tornado", "jinja2", "traitlets"},
+        POLICY | RECORDS | {"apps", "assets", "bulletin", "folders", "form", "limits"},
+        {"jupyterhub.services", "jupyterhub.utils", "tornado", "jinja2", "traitlets", "yaml"},
     ),
     "server_extension": (
         SHARED,

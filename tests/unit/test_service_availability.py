@@ -238,6 +238,17 @@ async def test_a_hub_that_cannot_be_asked_about_another_is_not_nobody(
     assert answer.json() == {"message": "the hub does not answer now; try again"}
 
 
+@pytest.mark.parametrize("away", ["http://127.0.0.1:1/hub/api", "http://nowhere.invalid/hub/api"])
+async def test_a_hub_that_cannot_be_reached_is_one_that_does_not_answer(
+    hub: FakeHub, login: Callable[..., Any], away: str
+) -> None:
+    admin = await login("root")
+    hub.api_url = away
+    answer = await admin.ask("GET", "api/availability?user=grace")
+    assert answer.status_code == 503
+    assert answer.json() == {"message": "the hub does not answer now; try again"}
+
+
 # ---- who may not ask
 
 

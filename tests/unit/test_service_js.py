@@ -14,7 +14,9 @@ from bai_spawner.form import STATIC
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(not NODE, reason="needs Node, which the hub's proxy needs, too")
 
+LOGIN = "<html>the hub's login</html>"
 PROGRAM = """
+const LOGIN = "<html>the hub's login</html>";
 const asked = [];
 const answers = ANSWERS;
 globalThis.fetch = async (url, options) => {
@@ -23,7 +25,10 @@ globalThis.fetch = async (url, options) => {
   const [status, text] = answers.shift();
   if (status === 0) throw new TypeError("fetch failed: 10.0.0.7");
   if (status === -1) throw new DOMException("late", "TimeoutError");
-  return new Response(status === 204 ? null : text, {status});
+  const answer = new Response(status === 204 ? null : text, {status});
+  // as the browser says of the page that a redirect led to
+  if (text === LOGIN) Object.defineProperty(answer, "redirected", {value: true});
+  return answer;
 };
 const FOLDER = new URL("../../", "MODULE").pathname;
 const {visit, ServiceError} = await import("MODULE");
@@ -111,3 +116,41 @@ def test_whatever_goes_wrong_is_told_in_words(answer: list[Any], told: list[Any]
     assert len(found) == 1
     assert found[0][:2] == told[:2]
     assert found[0][2].startswith(told[2])
+
+
+def test_what_may_have_been_done_already_is_not_asked_for_twice() -> None:
+    work = 'await service.post("api/x", {a: 1});'
+    asked, told = run([visited(), [0, ""]], work)
+    assert told[1:] == [[True, 0, "it does not answer"]]
+    assert [a["method"] for a in asked] == ["GET", "POST"]
+    asked, told = run([visited(), [0, ""], visited(), [200, "{}"]], work.replace("post", "put"))
+    assert [a["method"] for a in asked] == ["GET", "PUT", "GET", "PUT"]
+    asked, told = run([visited(), [403, "{}"], visited(token="t2"), [200, "{}"]], work)
+    assert told[1:] == []
+    assert asked[3]["headers"]["X-XSRFToken"] == "t2"
+
+
+def test_an_answer_that_goes_on_is_handed_over_and_a_refusal_of_it_told() -> None:
+    work = (
+        "const {signal} = new AbortController();"
+        'told.push(await (await service.open("api/x", signal)).text());'
+        'await service.open("api/y", signal);'
+    )
+    answers = [visited(), [403, "{}"], visited(token="t2"), [200, "a,b"]]
+    asked, told = run([*answers, [503, '{"message": "later"}']], work)
+    assert told[1:] == ["a,b", [True, 503, "later"]]
+    assert asked[3]["headers"] == {"X-XSRFToken": "t2"}
+    assert asked[3]["method"] == "GET"
+
+
+def test_one_login_serves_all_who_find_out_that_it_is_needed() -> None:
+    work = 'await Promise.all([service.get("api/x"), service.get("api/y")]);'
+    answers = [visited(), [403, "{}"], [403, "{}"], visited(), [200, "{}"], [200, "{}"]]
+    asked, told = run(answers, work)
+    assert len(told) == 1
+    assert [a["path"] for a in asked].count("api/visit") == 2
+
+
+def test_who_is_led_to_the_hubs_login_is_told_so() -> None:
+    _, told = run([[200, LOGIN]])
+    assert told == [[True, 401, "you are logged out: log in again"]]

@@ -21,6 +21,7 @@ from bai_spawner.records import Records, Watch
 from bai_spawner.service import own
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
+from tests.api_contract import hold
 from tests.examples import small_catalog
 from tests.recorded import a_facts
 from tests.service import BASE, PREFIX, FakeHub, Page, has_traceback, serving
@@ -66,7 +67,7 @@ async def http(hub: FakeHub, records: Records, tmp_path: Path) -> AsyncIterator[
     board = Board(f"sqlite:///{tmp_path}/records.sqlite", HUB)
     async with (
         serving(make_app(PREFIX, BASE, board)) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, event_hooks={"response": [hold]}) as client,
     ):
         yield client
     board.records.close()

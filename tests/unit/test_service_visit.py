@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("jupyterhub")
 
-from bai_spawner.form import STATIC, static_digest
+from bai_spawner.assets import assets, digest
 from bai_spawner.service.__main__ import LIMITS
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
@@ -29,8 +29,8 @@ from tests.service import (
     serving,
 )
 
-VERSION = static_digest()
-MODULES = sorted(path.name for path in STATIC.glob("*.js"))
+VERSION = digest()
+MODULES = sorted(assets())
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ async def test_a_static_file_is_for_anybody_and_for_ever(
     nobody: httpx.AsyncClient, name: str
 ) -> None:
     answer = await nobody.get(f"{PREFIX}static/{VERSION}/{name}", headers=NAVIGATION)
-    assert answer.content == (STATIC / name).read_bytes()
+    assert answer.content == assets()[name]
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in answer.headers

@@ -19,12 +19,15 @@ export const open = (dialog, close) => {
 
 let asked = 0;
 
-/** Asks before something is lost; resolves to whether the answer was yes. No has the focus. */
-export const ask = ({ title, text, yes, no = "Cancel", danger = false }) =>
+/**
+ * Asks before something is lost; resolves to whether the answer was yes. No has the focus.
+ * `more` are elements that stand below the text.
+ */
+export const ask = ({ title, text, more = [], yes, no = "Cancel", danger = false }) =>
   new Promise((resolve) => {
     asked += 1;
     const heading = make("h2", { class: "h5", id: `bai-ask-${asked}` }, title);
-    const about = make("p", { id: `bai-ask-${asked}:about` }, text);
+    const about = make("div", { id: `bai-ask-${asked}:about` }, make("p", {}, text), ...more);
     const refuse = make("button", { type: "button", class: "btn btn-outline-contrast" }, no);
     const accept = make(
       "button", { type: "button", class: `btn btn-${danger ? "danger" : "primary"}` }, yes,

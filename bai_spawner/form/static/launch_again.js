@@ -5,12 +5,9 @@ import { ask } from "./dialog.js";
 import { make } from "./dom.js";
 import { essential, mountsAnything } from "./fields.js";
 import { isNameTaken } from "./free_name.js";
+import { newServer } from "./new_server.js";
 
-/** A server name that was never used (bai_spawner.names.new_server_name makes them likewise). */
-const newServer = () => {
-  const bytes = crypto.getRandomValues(new Uint8Array(8));
-  return `s${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-};
+const SESSIONS = new URL("../../", import.meta.url).pathname;
 
 /**
  * Posts the fields of a launch; asks first when no folder would be mounted (R18).
@@ -33,8 +30,8 @@ export const launchAgain = async (fields, { spawn, xsrf, automatic, names }) => 
     ...(mounted ? {} : { alone: ["1"] }),
   };
   const query = new URLSearchParams({ _xsrf: xsrf });
-  // the hub would open the first of several; home lists all of them
-  if (Number(sent.sessions) > 1) query.set("next", window.location.pathname);
+  // the hub would open the first of several; the Sessions page lists all of them
+  if (Number(sent.sessions) > 1) query.set("next", SESSIONS);
   const form = make("form", {
     method: "post",
     enctype: "multipart/form-data",

@@ -1,4 +1,4 @@
-// Asks for a template's name, and goes on asking until it could be saved.
+// Asks for a name, of a template or of something else, and goes on asking until it could be saved.
 
 import { open } from "./dialog.js";
 import { make, write } from "./dom.js";
@@ -7,12 +7,19 @@ const LONGEST = 64;  // as the service accepts
 const TAKEN = 409;
 let asked = 0;
 
+/** Why a template could not be saved. */
+const ofTemplate = (error, name) =>
+  (error.status === TAKEN ? `There is a template “${name}” already.` : error.message);
+
 /**
  * Resolves to the name under which `save(name, replace)` succeeded, or to null when it was
  * cancelled. What `save` throws is shown, and the dialog stays. With `replaceable`, a name that
- * is taken is asked about, and `replace` is true when the answer was yes.
+ * is taken is asked about, and `replace` is true when the answer was yes. `about` stands below
+ * the box; `word(error, name)` says what is wrong.
  */
-export const askName = ({ title, value = "", yes = "SAVE", save, replaceable = false }) =>
+export const askName = ({
+  title, value = "", yes = "SAVE", save, replaceable = false, about = "", word = ofTemplate,
+}) =>
   new Promise((resolve) => {
     asked += 1;
     const id = `bai-naming-${asked}`;
@@ -24,7 +31,7 @@ export const askName = ({ title, value = "", yes = "SAVE", save, replaceable = f
       maxlength: LONGEST,
       autocomplete: "off",
       spellcheck: "false",
-      "aria-describedby": `${id}:problem`,
+      "aria-describedby": `${id}:about ${id}:problem`,
     });
     box.value = value;
     const problem = make("div", { class: "bai-reason", id: `${id}:problem`, role: "alert" });
@@ -36,6 +43,7 @@ export const askName = ({ title, value = "", yes = "SAVE", save, replaceable = f
       heading,
       make("label", { class: "form-label", for: id }, "Name"),
       box,
+      make("div", { class: "form-text", id: `${id}:about`, hidden: !about }, about),
       problem,
       make("div", { class: "bai-dialog-foot" }, refuse, accept),
     );
@@ -68,8 +76,7 @@ export const askName = ({ title, value = "", yes = "SAVE", save, replaceable = f
         const ask = error.status === TAKEN && replaceable;
         taken = ask ? name : null;
         if (ask) told(`There is a template “${name}” already. Replace it, or choose another name.`);
-        else if (error.status === TAKEN) told(`There is a template “${name}” already.`);
-        else told(error.message);
+        else told(word(error, name));
         return (ask ? accept : box).focus();
       } finally {
         accept.disabled = false;

@@ -17,11 +17,11 @@ require(["jhapi"], (JHAPI) => {
     outcomes.set(panel, outcome);
     if (single || outcomes.size < panels.length) return;
     if (!counted("failed")) {
-      window.location.assign(page.homeUrl);
+      window.location.assign(page.sessionsUrl);
       return;
     }
     byId("bai-heading").textContent = `${counted("ready")} of ${panels.length} sessions started`;
-    byId("bai-about").textContent = "What started is on Home, and can be opened here.";
+    byId("bai-about").textContent = "What started can be opened here, and in Sessions.";
   };
 
   const watch = (panel) => {
@@ -95,7 +95,7 @@ require(["jhapi"], (JHAPI) => {
       else if (event.html_message || event.message) addStep(event);
     };
     const gone = "It is not there: it has ended, or the hub did not start it. "
-      + "Home lists what runs.";
+      + "Sessions lists what runs, and says why others ended.";
 
     const follow = () => {
       const source = new EventSource(progressUrl);
@@ -122,7 +122,7 @@ require(["jhapi"], (JHAPI) => {
 
     const stopped = () => {
       tell("success", "Stopped.");
-      if (single) window.location.assign(page.homeUrl);
+      if (single) window.location.assign(page.sessionsUrl);
       else {
         stop.hidden = true;
         settle(panel, "stopped");
@@ -133,7 +133,7 @@ require(["jhapi"], (JHAPI) => {
       stopping = false;
       stop.disabled = false;
       const why = (xhr.responseJSON && xhr.responseJSON.message) || xhr.statusText || "no answer";
-      return tell("danger", `It could not be stopped: ${why}. Try again, or go home and stop it there.`);
+      return tell("danger", `It could not be stopped: ${why}. Try again, or terminate it in Sessions.`);
     };
     stop.addEventListener("click", () => {
       stopping = true;
