@@ -15,7 +15,18 @@ from jupyter_server.log import log_request
 
 from bai_spawner.server_extension.part import Part
 
-PARTS = ("ssh", "log", "greeting", "usage", "terminal", "apps", "apps.ports", "activity", "session")
+PARTS = (
+    "ssh",
+    "log",
+    "greeting",
+    "usage",
+    "terminal",
+    "apps",
+    "apps.ports",
+    "activity",
+    "limits",
+    "session",
+)
 """Modules of this package, in the order in which they are asked."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds before a part that ended in an error begins again, the first and a later time."""

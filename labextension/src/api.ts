@@ -115,6 +115,33 @@ export interface Usage {
   killed: { count: number; message: string };
 }
 
+/** What may end a session by itself. */
+export type Limit = 'idle' | 'lifetime';
+
+/** How much time a session has; its parts are null where that limit is not set. */
+export interface Time {
+  /** Null, and `why` with it: nothing ends the session as it is. */
+  ends: string | null;
+  why: Limit | null;
+  /** Whether the end is so near that its user is to be told. */
+  warned: boolean;
+  /** `since` is when it was last used; null while it works, and while that is not `known`. */
+  idle: { since: string | null; timeout: number; known: boolean } | null;
+  /** `extend` seconds may be added, `left` more times. */
+  lifetime: { ends: string; limit: number; extend: number | null; left: number } | null;
+}
+
+export interface Limits {
+  /** Null: no limit applies, or nothing is known yet. */
+  time: Time | null;
+  /** When the hub last heard of the session's use. */
+  reported: string | null;
+  /** Why that is not newer; empty: it is new. */
+  problem: string;
+  /** The session's clock, by which the other times are to be read. */
+  now: string;
+}
+
 export interface Ssh {
   user: string;
   /** Empty: the host of this page's address. */
@@ -207,6 +234,16 @@ export class SessionApi {
 
   usage(): Promise<Usage> {
     return this.json('GET', 'usage');
+  }
+
+  /** How much time there is. */
+  limits(): Promise<Limits> {
+    return this.json('GET', 'limits');
+  }
+
+  /** Ask for more of it, of the limit that is in the way; rejected with the reason. */
+  async extend(what: Limit): Promise<Time | null> {
+    return (await this.json<{ time: Time | null }>('POST', 'limits/extend', { what })).time;
   }
 
   ssh(): Promise<Ssh> {

@@ -10,7 +10,8 @@ import { type SessionApi, words } from './api';
 import { sessionIcon } from './icons';
 import { SessionPanel } from './session_panel';
 import { terminate } from './terminate';
-import { CATEGORY, Command, ISessionApi } from './tokens';
+import type { TimeLeft } from './time_left';
+import { CATEGORY, Command, ISessionApi, ITimeLeft } from './tokens';
 
 const BROWSE = 'filebrowser:go-to-path';
 /** After Lab's own ways to leave, before the hub's. */
@@ -21,6 +22,7 @@ const NARROW_PX = 760;
 function activate(
   app: JupyterFrontEnd,
   api: SessionApi,
+  left: TimeLeft | null,
   palette: ICommandPalette | null,
   menu: IMainMenu | null,
   labShell: ILabShell | null,
@@ -37,7 +39,7 @@ function activate(
   };
   const show = (command: string) => () => void commands.execute(command).then(leave);
 
-  const panel = new SessionPanel(api, {
+  const panel = new SessionPanel(api, left, {
     openFolder: path => {
       if (labShell) {
         void commands.execute(BROWSE, { path }).then(leave);
@@ -93,7 +95,7 @@ const session: JupyterFrontEndPlugin<void> = {
   description: 'Tells what this session is, and ends it.',
   autoStart: true,
   requires: [ISessionApi],
-  optional: [ICommandPalette, IMainMenu, ILabShell, ILayoutRestorer, ILabStatus],
+  optional: [ITimeLeft, ICommandPalette, IMainMenu, ILabShell, ILayoutRestorer, ILabStatus],
   activate
 };
 

@@ -6,6 +6,8 @@ import { Widget } from '@lumino/widgets';
 
 import { type Folder, type Session, type SessionApi, words } from './api';
 import { button, el, facts, panel } from './dom';
+import { LimitsSection } from './limits_section';
+import type { TimeLeft } from './time_left';
 import { ago, bytes, digits } from './units';
 
 const MINUTE_MS = 60_000;
@@ -23,14 +25,17 @@ export interface Ways {
 export class SessionPanel extends Widget {
   private readonly content = el('div', { class: 'bai-panel-body' }, el('p', {}, 'Loading…'));
   private readonly age = el('span');
+  private readonly limits: HTMLElement[];
   private readonly clock: Poll;
   private started: Date | null = null;
 
   constructor(
     private readonly api: SessionApi,
+    left: TimeLeft | null,
     private readonly ways: Ways
   ) {
     super();
+    this.limits = left ? [new LimitsSection(left).node] : [];
     panel(this.node, 'This session', this.content);
     this.clock = new Poll({
       name: 'bai-spawner:elapsed',
@@ -75,6 +80,7 @@ export class SessionPanel extends Widget {
         ['Resources', given(resources)],
         ['Started', el('span', {}, begun, el('br'), this.age)]
       ),
+      ...this.limits,
       el('h3', {}, 'Folders'),
       ...this.folders(folders),
       el('h3', {}, 'Open'),

@@ -4,11 +4,18 @@ import type { ILauncher } from '@jupyterlab/launcher';
 import { Token } from '@lumino/coreutils';
 
 import type { SessionApi } from './api';
+import type { TimeLeft } from './time_left';
 
 /** The session's own HTTP interface; the other plugins ask nothing else of the server. */
 export const ISessionApi = new Token<SessionApi>(
   'bai-spawner:ISessionApi',
   "The session's own HTTP interface"
+);
+
+/** How much time the session has, for whoever shows it. */
+export const ITimeLeft = new Token<TimeLeft>(
+  'bai-spawner:ITimeLeft',
+  'How much time the session has'
 );
 
 export const Command = {

@@ -90,6 +90,7 @@ function activate(
   const warnings = new Warnings(api.address(''), open);
   let started = '';
   const poll = new Poll<Usage, unknown>({
+    auto: false,
     name: 'bai-spawner:usage',
     factory: async () => {
       started ||= (await api.session()).started;
@@ -111,6 +112,8 @@ function activate(
       started = '';
     }
   });
+  // before that, nobody shows a notification
+  void app.restored.then(() => poll.start());
   const again = () => {
     if (poll.state.phase === 'rejected') {
       void poll.refresh();

@@ -26,6 +26,8 @@ ADDRESSES = {
     r"bai/apps/([^/]+)/icon.svg": "bai/apps/lab/icon.svg",
     r"proxy(?:/.*)?": "proxy/8080/",
     r"bai/api/activity": "bai/api/activity",
+    r"bai/api/limits": "bai/api/limits",
+    r"bai/api/limits/extend": "bai/api/limits/extend",
     r"bai/api/session": "bai/api/session",
     r"bai/api/losses": "bai/api/losses",
     r"bai/api/rescue": "bai/api/rescue",

@@ -392,6 +392,21 @@ async def test_the_page_runs_nothing_but_its_own_files(
     assert "_xsrf" in answer.cookies
 
 
+@pytest.mark.parametrize(
+    ("told", "href"),
+    [
+        ("http://172.30.0.1:8002/my%20base/services/sessions/", "/my%20base/services/sessions/"),
+        ('http://x/"><b>/', "/&quot;&gt;&lt;b&gt;/"),
+        ("", ""),
+    ],
+)
+async def test_the_page_knows_where_the_logs_of_ended_sessions_are(
+    served: Served, monkeypatch: pytest.MonkeyPatch, told: str, href: str
+) -> None:
+    monkeypatch.setenv("BAI_SERVICE_URL", told)
+    assert f'<a id="sessions" href="{href}">' in (await served.allowed.get(PAGE)).text
+
+
 @pytest.mark.parametrize("name", sorted(p.name for p in STATIC.iterdir() if p.suffix != ".html"))
 async def test_a_file_of_the_page_is_public_and_checked_again(served: Served, name: str) -> None:
     for client in (served.allowed, served.stranger):

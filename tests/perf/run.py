@@ -23,13 +23,25 @@ from tests.perf.availability import answers
 from tests.perf.decisions import decisions, decisions_on_devices
 from tests.perf.form import forms
 from tests.perf.inside import measure_inside
+from tests.perf.live import live
 from tests.perf.machine import facts
+from tests.perf.pages import pages
 from tests.perf.placement import refusals
 from tests.perf.reconcile import measure_reconciling
 from tests.perf.records import records
 from tests.perf.start import measure_starts
 
-PARTS = ("start", "inside", "decisions", "placement", "form", "records", "reconcile")
+PARTS = (
+    "start",
+    "inside",
+    "decisions",
+    "placement",
+    "form",
+    "records",
+    "pages",
+    "live",
+    "reconcile",
+)
 STARTS = 9
 
 
@@ -67,6 +79,10 @@ def _without_engine(only: str | None) -> Iterator[str]:
         yield answers()
     if only in {None, "records"}:
         yield from records()
+    if only in {None, "pages"}:
+        yield pages()
+    if only in {None, "live"}:
+        yield from live()
 
 
 def say(text: str) -> None:

@@ -13,6 +13,9 @@ from bai_spawner.server_extension.activity.watch import Watch
 from bai_spawner.server_extension.api import SessionHandler
 from bai_spawner.server_extension.part import Part
 
+WATCH = "bai_watch"
+"""Where the web application's settings have the watch."""
+
 
 def part(serverapp: Any) -> Part:
     """The watch, and its word in the place of upstream's.
@@ -21,9 +24,18 @@ def part(serverapp: Any) -> Part:
     what ``GET api/status`` and the metrics show, and what a shutdown for want of activity
     judges by. Upstream offers settings to add to it, and none to take away from it.
     """
-    watch = Watch(serverapp)
+    watch = watch_of(serverapp)
     serverapp.web_app.last_activity = watch.last
     return Part(handlers=(("bai/api/activity", ActivityHandler, {"watch": watch}),), run=watch.run)
+
+
+def watch_of(serverapp: Any) -> Watch:
+    """The one watch of a server, whichever part asks first."""
+    settings = serverapp.web_app.settings
+    if WATCH not in settings:
+        settings[WATCH] = Watch(serverapp)
+    watch: Watch = settings[WATCH]
+    return watch
 
 
 class ActivityHandler(SessionHandler):

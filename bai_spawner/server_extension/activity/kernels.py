@@ -8,6 +8,7 @@ Source: ``MappingKernelManager.start_watching_activity`` of jupyter_server.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 BUSY = "busy"
@@ -18,13 +19,14 @@ class Kernels:
 
     Args:
         manager: its ``MappingKernelManager``.
+        flipped: is called when one begins or ends to be busy.
 
     ``last`` is when one was last started or busy, in seconds since the epoch, or 0. Of a kernel
     that nobody looked at since it started, its start is not known: the first look counts.
     """
 
-    def __init__(self, manager: Any) -> None:
-        self._manager = manager
+    def __init__(self, manager: Any, flipped: Callable[[], object]) -> None:
+        self._manager, self._flipped = manager, flipped
         self._known: set[str] = set()
         self.last = 0.0
 
@@ -43,3 +45,4 @@ class Kernels:
     def _changed(self, change: Any) -> None:
         if BUSY in {change["old"], change["new"]}:
             self.last = time.time()
+            self._flipped()

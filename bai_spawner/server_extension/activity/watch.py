@@ -10,6 +10,7 @@ It looks every few seconds, since the end of a job leaves no trace to find later
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,7 +59,9 @@ class Watch:
     def __init__(self, serverapp: Any, *, every: float = EVERY) -> None:
         self._log, self._every = serverapp.log, every
         self._started = time.time()
-        self._kernels = Kernels(serverapp.kernel_manager)
+        self._kernels = Kernels(serverapp.kernel_manager, self._flipped)
+        self._busy = False
+        self._told: list[Callable[[], object]] = []
         self._terminals = self._saved = 0.0
         serverapp.event_logger.add_listener(schema_id=CONTENTS, listener=self._touched)
 
@@ -82,12 +85,26 @@ class Watch:
         now = time.time()
         self._terminals = max(self._terminals, now if seen.busy else seen.last)
         because = KERNEL if self._kernels.look() else JOB if seen.busy else ""
+        if bool(because) is not self._busy:
+            self._busy = bool(because)
+            self._flipped()
         return Activity(self.last(), because, _moment(self._kernels.last), _moment(self._terminals))
 
     def last(self) -> datetime:
         """When the session was last used, as far as has been seen."""
         last = max(self._started, self._kernels.last, self._terminals, self._saved)
         return datetime.fromtimestamp(last, UTC)
+
+    def on_flip(self, call: Callable[[], object]) -> None:
+        """Have this called whenever the session begins or ends to work, once that is seen.
+
+        Of a kernel it is seen at once, of a terminal with the next look.
+        """
+        self._told.append(call)
+
+    def _flipped(self) -> None:
+        for call in self._told:
+            call()
 
     async def _touched(self, logger: Any, schema_id: str, data: dict[str, Any]) -> None:  # noqa: ARG002 - upstream hands them over by name
         if data["action"] != "get":

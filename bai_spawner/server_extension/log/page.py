@@ -7,6 +7,7 @@ that a page cannot send along. What they show is not: that is asked for with it.
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import JupyterHandler
@@ -41,6 +42,8 @@ class PageHandler(_FileHandler):
         name = os.environ.get("BAI_SESSION_NAME", "") or "this session"
         page = (STATIC / "log.html").read_text(encoding="utf-8")
         self.set_header("Cache-Control", "no-store")
+        # what is written last may hold braces of its own
+        page = page.replace("{sessions}", xhtml_escape(_sessions_page()))
         self.finish(page.replace("{session}", xhtml_escape(name)))
 
 
@@ -56,3 +59,8 @@ class StaticHandler(_FileHandler):
         self.set_header("Content-Type", f"{_KINDS[path.suffix]}; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         self.finish(path.read_bytes())
+
+
+def _sessions_page() -> str:
+    """The hub's page that leads to the logs of ended sessions; empty where there is none."""
+    return urlsplit(os.environ.get("BAI_SERVICE_URL", "")).path

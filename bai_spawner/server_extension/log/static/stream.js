@@ -5,8 +5,12 @@
 const SILENCE = 45_000;  // the server says something every 15 s
 const LONGEST = 30;
 
+const NOT_RUNNING = 424;  // how JupyterHub answers for a server that is not there
+
 /** The server does not want to: asking again by oneself would not help. */
 export class Refused extends Error {}
+/** There is no server any more. */
+class Ended extends Refused {}
 
 const token = () => /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
 
@@ -39,7 +43,7 @@ const fields = (event) => {
  * has no connection, and goes on where it was with `hold(false)`.
  *
  * Told are: `piece(text)`, `gap(words)`, `live()`, `held()`, `lost(words, seconds)` before it
- * asks again, and `refused(words)`, after which only `again()` does, or `hold(false)`.
+ * asks again, and `refused(words)` or `ended()`, after which only `again()` does, or `hold(false)`.
  */
 export class Stream {
   #url;
@@ -77,7 +81,8 @@ export class Stream {
           failed = -1;
           this.#told.held();
         } else if (error instanceof Refused) {
-          this.#told.refused(error.message);
+          if (error instanceof Ended) this.#told.ended();
+          else this.#told.refused(error.message);
           await this.#pause();
         } else {
           const seconds = Math.min(LONGEST, 2 ** failed);
@@ -128,6 +133,7 @@ export class Stream {
     const response = await fetch(this.#url, { headers, signal, cache: "no-store" });
     const kind = response.headers.get("Content-Type") ?? "";
     if (response.ok && kind.startsWith("text/event-stream")) return response;
+    if (response.status === NOT_RUNNING) throw new Ended();
     const words = response.ok ? "it answers with something else" : await reason(response);
     const final = response.status >= 400 && response.status < 500 && response.status !== 429;
     throw final ? new Refused(words) : new Error(words);
