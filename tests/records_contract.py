@@ -322,6 +322,20 @@ class RecordsContract:
         names = frozenset({"first", "second"})
         assert records.held("hub", "ada", 4) == Held(2, 4, 2 * GIB, 4, names)
 
+    def test_what_a_user_holds_is_known_of_each_resource_group(self, records: Records) -> None:
+        assert records.held_by_group("hub", "ada", 4) == {}
+        one = replace(facts("one"), user="ada", group="a", cpu=1, memory=GIB, quanta=2, per_gpu=4)
+        records.begin(one, replace(one, id="two", name="second", cpu=3), at=NOON)
+        records.begin(replace(one, id="other", name="third", group="b", quanta=0), at=NOON)
+        records.begin(replace(one, id="ended", group="c"), at=NOON)
+        records.end("ended", End(Ending.USER), at=minutes(1))
+        records.begin(replace(one, id="theirs", user="grace"), at=NOON)
+        records.begin(replace(one, id="elsewhere", hub="another hub"), at=NOON)
+        assert records.held_by_group("hub", "ada", 8) == {
+            "a": Held(2, 4, 2 * GIB, 8, frozenset({one.name, "second"})),
+            "b": Held(1, 1, GIB, 0, frozenset({"third"})),
+        }
+
     def test_what_is_held_counts_in_the_units_of_now_rounded_up_on_each_device(
         self, records: Records
     ) -> None:

@@ -196,6 +196,47 @@ def test_another_users_session_is_as_if_it_were_not(
     assert owner.visitor.servers()["one"]["ready"], "nothing became of it"
 
 
+def test_the_numbers_above_the_list_are_those_of_the_engine(
+    deployment: Deployment, owner: Api, other: Api, root: Api, running: dict[str, Any]
+) -> None:
+    """What a user has is what the engine limits their containers to, in sum (R23)."""
+    mine = [c for c in deployment.containers() if c.labels["bai.user"] == OWNER]
+    assert mine
+    limits = [container.attrs["HostConfig"] for container in mine]
+    has = {
+        "cpu": sum(limit["CpuQuota"] // limit["CpuPeriod"] for limit in limits),
+        "memory": sum(limit["Memory"] for limit in limits),
+    }
+    found = owner.ask("GET", "statistics").json()
+    assert found["sessions"] == {"used": len(mine), "limit": 2}
+    told = {one["key"]: one for one in found["resources"]}
+    for key, amount in has.items():
+        assert (told[key]["here"], told[key]["everywhere"]) == (amount, amount)
+    assert (told["cpu"]["left"], told["memory"]["left"]) == (
+        3 - has["cpu"],
+        4 * 2**30 - has["memory"],
+    )
+    theirs = other.ask("GET", "statistics").json()
+    assert {one["here"] for one in theirs["resources"]} == {0}
+    answer = owner.ask("GET", "statistics", params={"group": "batch"})
+    assert (answer.status_code, answer.json()["message"]) == (
+        400,
+        "group: 'batch' is not offered to you; offered: general",
+    )
+
+    def whole_is_right() -> bool:
+        limits = [container.attrs["HostConfig"] for container in deployment.containers()]
+        (node,) = root.ask("GET", "whole").json()["nodes"]
+        return bool(
+            node["cpu"]["allocated"] == sum(one["CpuQuota"] // one["CpuPeriod"] for one in limits)
+            and node["memory"]["allocated"] == sum(one["Memory"] for one in limits)
+        )
+
+    # sessions of earlier tests may be on their way out
+    assert eventually(whole_is_right, seconds=15), root.ask("GET", "whole").text
+    assert owner.ask("GET", "whole").status_code == 404
+
+
 def test_a_superadmin_sees_everyones(root: Api, running: dict[str, Any]) -> None:
     (row,) = root.sessions(user=OWNER, tab="running")
     assert row["id"] == running["id"]

@@ -23,6 +23,7 @@ from bai_spawner.records import FIELDS_BYTES, MOST_TEMPLATES, Records
 from bai_spawner.service.__main__ import LIMITS
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
+from tests.api_contract import hold
 
 PREFIX = "/services/sessions/"
 API = f"{PREFIX}api/templates"
@@ -107,7 +108,8 @@ class Page:
         if token:
             signed = create_signed_value(app.settings["cookie_secret"], CLIENT, token)
             cookies = {CLIENT: signed.decode(), "jupyterhub-session-id": f"session-{token}"}
-        self.http = httpx.AsyncClient(base_url=url, cookies=cookies)
+        hooks = {"response": [hold]}
+        self.http = httpx.AsyncClient(base_url=url, cookies=cookies, event_hooks=hooks)
         self.headers = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
 
     async def visit(self) -> str:
