@@ -259,7 +259,7 @@ ESCAPED = {f"{aim}, {escape.name}" for escape, aim in AIMED if aim is not Resour
         (PROCESS, PLAIN_CAPS | ESCAPED),
         (SESSION, PLAIN_CAPS | ESCAPED | TWO),
     ],
-    ids=str,
+    ids=("nothing", "cooperative", "process", "session"),
 )
 def test_only_what_a_strategy_claims_can_fail(enforcement: Enforcement, claimed: set[str]) -> None:
     checks = verify(LEAKING, EXPECTED, enforcement, WHOLE)

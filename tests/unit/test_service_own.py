@@ -135,6 +135,7 @@ async def test_one_that_works_is_noted_with_the_reason(
         ("1970-01-01T00:00:00Z", "start"),
         ((STARTED + timedelta(minutes=9)).astimezone().isoformat(), "9 minutes"),
     ],
+    ids=("late", "early", "epoch", "between"),
 )
 async def test_no_use_is_later_than_now_nor_before_the_session_began(
     http: httpx.AsyncClient, records: Records, token: dict[str, str], last: str, kept: str
