@@ -25,7 +25,7 @@ from bai_spawner.records import SessionRecord, Watch
 from bai_spawner.units import format_duration
 
 KNOWN_FOR = timedelta(minutes=3)
-"""How long it holds what a session says of its use. It says it every minute."""
+"""How long it holds what a session says of its use. It says it every half a minute."""
 
 
 class Why(StrEnum):

@@ -19,6 +19,8 @@ from tests.api_contract import assert_described
 
 BASE = "/my%20base/"
 PREFIX = f"{BASE}services/sessions/"
+HUB = "hub"
+"""The deployment that the service is of."""
 ACCESS = "access:services!service=sessions"
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
 NO_CORS = {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-origin"}

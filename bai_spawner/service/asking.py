@@ -7,14 +7,13 @@ are read off the loop; while they cannot be, that is said, and not what is wrong
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tornado.web import HTTPError
 
-from bai_spawner.errors import kind, shown
+from bai_spawner.errors import shown
 from bai_spawner.records import RecordsError
 from bai_spawner.service.board import Board
 from bai_spawner.service.handlers import UNAVAILABLE, Visited
@@ -70,17 +69,3 @@ class Asking(Visited):
         """Refuse what an address without a query was asked with."""
         for name in self.request.query_arguments:
             raise HTTPError(400, "%s", f"query: {shown(name)} is not a known key; none is")
-
-    def body(self, *known: str) -> dict[str, Any]:
-        """The object that was sent, with no key but these."""
-        try:
-            found = json.loads(self.request.body)
-        except (ValueError, RecursionError):
-            raise HTTPError(400, "body: is not JSON; send an object") from None
-        if not isinstance(found, dict):
-            raise HTTPError(400, "%s", f"body: must be an object, not {kind(found)}")
-        for key in found:
-            if key not in known:
-                told = f"body: {shown(key)} is not a known key; known: {', '.join(known)}"
-                raise HTTPError(400, "%s", told)
-        return found

@@ -32,6 +32,7 @@ from bai_spawner.errors import shown
 from bai_spawner.folders import NotChanged, Why
 from bai_spawner.policy import Subject
 from bai_spawner.records import RecordsError
+from bai_spawner.service import body
 from bai_spawner.service.asking import Asking
 from bai_spawner.service.board import NotPublished
 from bai_spawner.service.disk import DiskAway
@@ -108,7 +109,7 @@ class Shelved(Asking):
 
     def name(self) -> str:
         """The name that was sent."""
-        found = self.body("name")
+        found = body.read(self.request.body, "name")
         if "name" not in found:
             raise HTTPError(400, "name: is missing")
         name = found["name"]

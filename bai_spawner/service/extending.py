@@ -14,6 +14,7 @@ from tornado.web import HTTPError
 from bai_spawner.errors import shown
 from bai_spawner.limits import Why
 from bai_spawner.records import SessionRecord
+from bai_spawner.service import body
 from bai_spawner.service.board import NotPublished
 from bai_spawner.service.handlers import UNAVAILABLE
 from bai_spawner.service.prolong import NotAllowed, prolong
@@ -27,7 +28,7 @@ class Extend(OneSession):
         """Give it, where the policy allows."""
         record = await self.session(session_id)
         self.no_query()
-        what = self.body("what").get("what")
+        what = body.read(self.request.body, "what").get("what")
         if what not in tuple(Why):
             accepted = " or ".join(Why)
             raise HTTPError(400, "%s", f"what: must be {accepted}, not {shown(what)}")

@@ -15,7 +15,6 @@ than now. ``time`` is as `bai_spawner.limits` says it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections import deque
@@ -26,9 +25,10 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError
 
-from bai_spawner.errors import kind, shown
+from bai_spawner.errors import shown
 from bai_spawner.limits import Time, Why
 from bai_spawner.records import RecordsError, SessionRecord
+from bai_spawner.service import body
 from bai_spawner.service.board import Board, NotPublished
 from bai_spawner.service.handlers import SERVER_ERROR, UNAVAILABLE, Answer
 from bai_spawner.service.prolong import NotAllowed, prolong, time_of
@@ -40,7 +40,8 @@ LONGEST_REASON = 200
 LONGEST_TIME = 40
 """Characters."""
 MOST, SECONDS = 60, 60.0
-"""What one session may ask in so many seconds; it tells of its use every minute."""
+"""What one session may ask in so many seconds; it tells of its use every half a
+minute, and more often near its end."""
 FORGET = 1000
 """Sessions of which it is remembered when they asked, before those are forgotten that do not."""
 log = logging.getLogger("bai_spawner.service")
@@ -103,20 +104,11 @@ class Own(Answer):
             raise HTTPError(403, "only a session may ask, with its own token")
         return user, server
 
-    def body(self, *known: str) -> dict[str, Any]:
+    def sent(self, *known: str) -> dict[str, Any]:
         """The object that was sent: these keys, all of them and no other."""
         if len(self.request.body) > LONGEST_BODY:
             raise HTTPError(413, "%s", f"body: at most {LONGEST_BODY} bytes")
-        try:
-            found = json.loads(self.request.body)
-        except (ValueError, RecursionError):
-            raise HTTPError(400, "body: is not JSON; send an object") from None
-        if not isinstance(found, dict):
-            raise HTTPError(400, "%s", f"body: must be an object, not {kind(found)}")
-        for key in found:
-            if key not in known:
-                told = f"body: {shown(key)} is not a known key; known: {', '.join(known)}"
-                raise HTTPError(400, "%s", told)
+        found = body.read(self.request.body, *known)
         for key in known:
             if key not in found:
                 raise HTTPError(400, "%s", f"{key}: is missing")
@@ -149,7 +141,7 @@ class Activity(Own):
 
     async def post(self) -> None:
         """Note it."""
-        sent = self.body("last", "busy", "because")
+        sent = self.sent("last", "busy", "because")
         last, because = _moment(sent["last"]), _line(sent["because"])
         busy = sent["busy"]
         if not isinstance(busy, bool):
@@ -169,7 +161,7 @@ class Extend(Own):
 
     async def post(self) -> None:
         """Give it, where the policy allows."""
-        what = self.body("what")["what"]
+        what = self.sent("what")["what"]
         if what not in tuple(Why):
             accepted = " or ".join(Why)
             raise HTTPError(400, "%s", f"what: must be {accepted}, not {shown(what)}")

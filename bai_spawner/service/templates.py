@@ -34,6 +34,7 @@ from bai_spawner.records import (
     RecordsError,
     kept_size,
 )
+from bai_spawner.service import body
 from bai_spawner.service.asking import Asking
 from bai_spawner.units import format_size
 
@@ -78,11 +79,11 @@ class Template(Kept):
 
     async def put(self, name: str) -> None:
         """Keep a launch under a name; the template as it is kept."""
-        body = self.body("fields", "replace")
-        replace = body.get("replace", False)
+        sent = body.read(self.request.body, "fields", "replace")
+        replace = sent.get("replace", False)
         if not isinstance(replace, bool):
             raise HTTPError(400, "%s", f"replace: must be true or false, not {shown(replace)}")
-        fields = _fields(body.get("fields"))
+        fields = _fields(sent.get("fields"))
         title = parse(from_form(fields).body, Problems()).title
         launch = KeptLaunch(_name(name), title, fields, datetime.now(UTC))
         outcome = await self.ask(Launches.put, launch, replace=replace)
@@ -92,7 +93,7 @@ class Template(Kept):
 
     async def patch(self, name: str) -> None:
         """Give it another name."""
-        asked = self.body("name").get("name")
+        asked = body.read(self.request.body, "name").get("name")
         if not isinstance(asked, str):
             raise HTTPError(400, "%s", f"name: must be text, not {shown(asked)}")
         new = _name(asked)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,9 +21,8 @@ from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
 from bai_spawner.units import GIB
 from tests.examples import small_catalog
-from tests.service import BASE, NO_CORS, PREFIX, FakeHub, Page, has_traceback, serving
+from tests.service import BASE, HUB, NO_CORS, PREFIX, FakeHub, Page, has_traceback, serving
 
-HUB = "hub"
 FREE = {"default": (NodeFree("local", 6, 12 * GIB),), "gpu": ()}
 BOLD = "<b>bold</b>"
 
@@ -51,42 +49,6 @@ async def hub() -> AsyncIterator[FakeHub]:
         made.api_url = f"{url}/hub/api"
         yield made
     made.close()
-
-
-@pytest.fixture
-def url_of_records(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/records.sqlite"
-
-
-@pytest.fixture
-def records(url_of_records: str) -> Iterator[Records]:
-    made = Records(url_of_records)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def url(hub: FakeHub, url_of_records: str) -> AsyncIterator[str]:
-    board = Board(url_of_records, HUB)
-    async with serving(make_app(PREFIX, BASE, board)) as found:
-        yield found
-    board.records.close()
-
-
-@pytest.fixture
-async def login(hub: FakeHub, url: str) -> AsyncIterator[Callable[..., Any]]:
-    """Brings in a user of the hub."""
-    pages: list[Page] = []
-
-    async def enter(name: str, **model: Any) -> Page:
-        page = Page(url, hub.add(name, **model))
-        pages.append(page)
-        await page.visit()
-        return page
-
-    yield enter
-    for page in pages:
-        await page.http.aclose()
 
 
 def publish(records: Records, *, ago: float = 0) -> None:

@@ -36,9 +36,8 @@ from bai_spawner.service.shelf import Shelf, Whose
 from tests.deployment import eventually
 from tests.examples import small_catalog
 from tests.recorded import a_facts
-from tests.service import BASE, NO_CORS, PREFIX, FakeHub, Page, has_traceback, serving
+from tests.service import BASE, HUB, NO_CORS, PREFIX, FakeHub, Page, has_traceback, serving
 
-HUB = "hub"
 NOW = datetime.now(UTC)
 ODD = "ada/../gr ace?#%☃"
 FOLDERS = {
@@ -82,11 +81,6 @@ async def hub() -> AsyncIterator[FakeHub]:
     made.close()
 
 
-@pytest.fixture
-def url_of_records(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/records.sqlite"
-
-
 def offer(records: Records, catalog: Catalog) -> None:
     """Let the hub have published a catalogue."""
     body = bulletin.catalogue(catalog)
@@ -123,22 +117,6 @@ def shelf(url_of_records: str, root: Path) -> Iterator[Shelf]:
 async def url(hub: FakeHub, shelf: Shelf) -> AsyncIterator[str]:
     async with serving(make_app(PREFIX, BASE, shelf._board, shelf=shelf)) as found:
         yield found
-
-
-@pytest.fixture
-async def login(hub: FakeHub, url: str) -> AsyncIterator[Callable[..., Any]]:
-    """Brings in a user of the hub."""
-    pages: list[Page] = []
-
-    async def enter(name: str, **model: Any) -> Page:
-        page = Page(url, hub.add(name, **model))
-        pages.append(page)
-        await page.visit()
-        return page
-
-    yield enter
-    for page in pages:
-        await page.http.aclose()
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,9 +23,8 @@ from bai_spawner.service.board import Board
 from bai_spawner.units import GIB
 from tests.examples import small_catalog
 from tests.recorded import a_facts
-from tests.service import BASE, PREFIX, FakeHub, Page, has_traceback, serving
+from tests.service import BASE, HUB, PREFIX, FakeHub, Page, has_traceback, serving
 
-HUB = "hub"
 NODE = NodeFree("local", 6, 12 * GIB)
 DEVICE = DeviceFree("GPU-0", 3, 4, Terms(isolation="memcap"))
 FREE = {"default": (NODE,), "gpu": (NodeFree("local", 6, 12 * GIB, (DEVICE,), per_gpu=4),)}
@@ -36,54 +34,6 @@ THERE = {
     )
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    made = FakeHub.instance()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def url_of_records(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/records.sqlite"
-
-
-@pytest.fixture
-def records(url_of_records: str) -> Iterator[Records]:
-    made = Records(url_of_records)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def url(hub: FakeHub, url_of_records: str) -> AsyncIterator[str]:
-    board = Board(url_of_records, HUB)
-    async with serving(make_app(PREFIX, BASE, board)) as found:
-        yield found
-    board.records.close()
-
-
-@pytest.fixture
-async def login(hub: FakeHub, url: str) -> AsyncIterator[Callable[..., Any]]:
-    """Brings in a user of the hub."""
-    pages: list[Page] = []
-
-    async def enter(name: str, **model: Any) -> Page:
-        page = Page(url, hub.add(name, **model))
-        pages.append(page)
-        await page.visit()
-        return page
-
-    yield enter
-    for page in pages:
-        await page.http.aclose()
-
-
-@pytest.fixture
-async def ada(login: Callable[..., Any]) -> Page:
-    return await login("ada")
 
 
 @pytest.fixture

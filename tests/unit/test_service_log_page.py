@@ -20,19 +20,11 @@ from bai_spawner.records import Records, RecordsError
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
 from tests.recorded import a_facts
-from tests.service import BASE, NAVIGATION, PREFIX, FakeHub, Page, has_traceback, serving
+from tests.service import BASE, HUB, NAVIGATION, PREFIX, FakeHub, Page, has_traceback, serving
 
-HUB = "hub"
 PATHS = (str(TEMPLATES), f"{DATA_FILES_PATH}/templates")
 BOLD = "<b>bold</b>"
 Login = Callable[..., Any]
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    made = FakeHub.instance()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -24,9 +24,8 @@ from bai_spawner.service.board import Board
 from tests.api_contract import hold
 from tests.examples import small_catalog
 from tests.recorded import a_facts
-from tests.service import BASE, PREFIX, FakeHub, Page, has_traceback, serving
+from tests.service import BASE, HUB, PREFIX, FakeHub, Page, has_traceback, serving
 
-HUB = "hub"
 ACTIVITY, EXTEND = f"{PREFIX}api/own/activity", f"{PREFIX}api/own/extend"
 LIMITED = {"idle": "2h", "lifetime": "1d", "extend": "6h", "extensions": 2}
 STARTED = datetime.now(UTC) - timedelta(hours=1)
@@ -36,13 +35,6 @@ def usage(**changed: Any) -> dict[str, Any]:
     """What a session says of itself."""
     last = datetime.now(UTC).isoformat()
     return {"last": last, "busy": False, "because": "", **changed}
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeHub]:
-    made = FakeHub.instance()
-    yield made
-    made.close()
 
 
 @pytest.fixture

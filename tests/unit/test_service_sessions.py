@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,9 +32,8 @@ from bai_spawner.service.looking import Look
 from bai_spawner.service.model import Seen
 from tests.examples import catalog_data, small_catalog
 from tests.recorded import a_facts, a_record
-from tests.service import BASE, NAVIGATION, PREFIX, FakeHub, Page, has_traceback, serving
+from tests.service import BASE, HUB, NAVIGATION, PREFIX, FakeHub, Page, has_traceback, serving
 
-HUB = "hub"
 BOLD = "<b>bold</b>"
 ODD = "ada/../gr ace?#%☃"
 NOW = datetime.now(UTC)
@@ -79,11 +77,6 @@ async def hub() -> AsyncIterator[FakeHub]:
 
 
 @pytest.fixture
-def url_of_records(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/records.sqlite"
-
-
-@pytest.fixture
 def records(url_of_records: str) -> Iterator[Records]:
     made = Records(url_of_records)
     made.publish(HUB, bulletin.CATALOGUE, bulletin.catalogue(small_catalog()), at=NOW)
@@ -104,27 +97,6 @@ async def app(hub: FakeHub, url_of_records: str) -> AsyncIterator[Application]:
 async def url(app: Application) -> AsyncIterator[str]:
     async with serving(app) as found:
         yield found
-
-
-@pytest.fixture
-async def login(hub: FakeHub, url: str) -> AsyncIterator[Callable[..., Any]]:
-    """Brings in a user of the hub."""
-    pages: list[Page] = []
-
-    async def enter(name: str, **model: Any) -> Page:
-        page = Page(url, hub.add(name, **model))
-        pages.append(page)
-        await page.visit()
-        return page
-
-    yield enter
-    for page in pages:
-        await page.http.aclose()
-
-
-@pytest.fixture
-async def ada(login: Callable[..., Any]) -> Page:
-    return await login("ada")
 
 
 @pytest.fixture
