@@ -44,10 +44,9 @@ class Warning {
     }
     this.said = said;
     const options = { autoClose: false as const, actions: button ? [button] : [] };
-    if (!this.id) {
+    // one that was closed is not there to be changed
+    if (!this.id || !Notification.update({ id: this.id, message, ...options })) {
       this.id = Notification.warning(message, options);
-    } else {
-      Notification.update({ id: this.id, message, ...options });
     }
   }
 

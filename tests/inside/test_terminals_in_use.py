@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,11 +72,15 @@ class Terminal:
         Those of a container have terminals of the same numbers, and are none of a session's.
         """
         with tempfile.TemporaryDirectory() as proc:
-            for path in Path("/proc").glob("[0-9]*"):
-                with contextlib.suppress(OSError):
-                    if os.getsid(int(path.name)) == self._process.pid:
-                        Path(proc, path.name).symlink_to(path)
+            for path in self._processes():
+                Path(proc, path.name).symlink_to(path)
             return look(self.folder, Path(proc))
+
+    def _processes(self) -> Iterator[Path]:
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.getsid(int(path.name)) == self._process.pid:
+                    yield path
 
     def is_busy(self, busy: bool) -> bool:
         """Whether it becomes so and stays: while programs start, it is one and the other."""
@@ -90,7 +95,9 @@ class Terminal:
     def close(self) -> None:
         os.close(self._slave)
         os.close(self.master)
-        self._process.kill()
+        for path in self._processes():  # the leader's end alone leaves a busy child running
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(path.name), signal.SIGKILL)
         self._process.wait()
 
 

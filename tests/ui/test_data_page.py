@@ -267,6 +267,17 @@ def test_who_has_as_many_folders_as_they_may_is_told_so_at_once(data: Page) -> N
     expect(data.get_by_role("dialog")).to_have_count(0)
 
 
+def test_a_button_that_is_pressed_twice_asks_once(data: Page) -> None:
+    told(data, folders=[a_folder("thesis")], own=1)
+    data.reload()
+    delete = data.get_by_role("button", name="Delete thesis", exact=True)
+    delete.evaluate("(button) => { button.click(); button.click(); }")
+    expect(data.get_by_role("alertdialog")).to_have_count(1)
+    data.keyboard.press("Escape")
+    expect(data.get_by_role("alertdialog")).to_have_count(0)
+    expect(delete).to_be_focused()
+
+
 def test_while_the_service_is_away_the_list_stays_and_it_is_said(data: Page) -> None:
     expect(row(data, "busy")).to_be_visible()
     data.route(re.compile("/services/sessions/api/"), lambda route: route.abort())

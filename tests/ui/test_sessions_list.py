@@ -419,7 +419,8 @@ def test_the_time_that_is_left_is_told_and_can_be_prolonged(
     expect(row(page, "old")).to_contain_text("ends in 5 min · its time is over then")
     expect(row(page, "last")).to_contain_text("ends in 1 h 40 min")
     expect(row(page, "last").locator("[data-part=prolong]")).to_be_hidden()
-    press(page, "Extend by 12 h: old")
+    more = page.get_by_role("button", name="Extend by 12 h: old", exact=True)
+    more.evaluate("(button) => { button.click(); button.click(); }")  # it is one of two extensions
     expect(notice(page)).to_contain_text("old goes on. It ends at")
     fake.refusals[idle] = (409, "its time cannot be extended")
     press(page, "Keep it running: idle")
@@ -441,6 +442,19 @@ def test_what_memory_ended_is_told_with_a_way_on(fake: FakeSessions, opened: Ope
     expect(more).to_have_attribute("href", re.compile("/services/sessions/launch#.*memory=8"))
     notice(page).get_by_role("link", name="Show OTHERS").click()
     assert eventually(lambda: names(page) == ["eater"])
+
+
+def test_all_that_ended_at_once_is_told(fake: FakeSessions, opened: Opened) -> None:
+    one, two = fake.add("one"), fake.add("two", minutes=70)
+    page = opened()
+    expect(row(page, "two")).to_be_visible()
+    with fake.changing():
+        fake.become(one, Status.ERROR, MEMORY)
+        fake.become(two, Status.ERROR, MEMORY)
+    expect(notice(page)).to_contain_text("one: Error, killed because it needed more memory")
+    expect(notice(page)).to_contain_text("two: Error, killed because it needed more memory")
+    expect(notice(page).get_by_role("link", name="Show OTHERS")).to_have_count(1)
+    expect(notice(page).get_by_role("link", name="Relaunch")).to_have_count(0)
 
 
 def test_apps_open_in_a_window_of_their_own(
@@ -531,6 +545,23 @@ def test_a_drop_of_the_network_is_told_and_gone_by_itself(
     expect(row(page, "one")).to_contain_text("1.2 of 2")
     expect(row(page, "one")).to_contain_text("Running")
     expect(page.get_by_text("updated")).to_be_visible()
+
+
+def test_a_list_that_could_not_be_had_is_asked_for_until_it_is(
+    fake: FakeSessions, opened: Opened
+) -> None:
+    fake.add("one")
+    page = opened()
+    expect(row(page, "one")).to_be_visible()
+    listed = re.compile(r"/api/sessions\?")
+    page.route(listed, lambda route: route.abort())
+    with fake.changing():
+        fake.add("two", minutes=1)
+    expect(page.get_by_role("alert")).to_contain_text("Not connected")
+    assert names(page) == ["one"]
+    page.unroute(listed)  # the stream has said what it had to say, and goes on
+    assert eventually(lambda: names(page) == ["two", "one"])
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_without_a_stream_it_asks_every_few_seconds(fake: FakeSessions, opened: Opened) -> None:

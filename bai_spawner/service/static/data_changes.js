@@ -102,5 +102,16 @@ export const makeChanges = ({ service, base, listing, refresh, notice, focusOn }
     focusOn(name);
   };
 
-  return { create, rename, delete: remove };
+  /** A press while another is being looked into is none: dialogs would stand on each other. */
+  let isBusy = false;
+  const alone = (change) => async (name) => {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      await change(name);
+    } finally {
+      isBusy = false;
+    }
+  };
+  return { create: alone(create), rename: alone(rename), delete: alone(remove) };
 };

@@ -13,7 +13,7 @@ const rows = new Map();
 const cell = (key, title, ...parts) => make(
   "td",
   { class: `bai-${key}` },
-  make("span", { class: "bai-what", "aria-hidden": "true" }, title),
+  make("span", { class: "bai-what" }, title),
   ...parts,
 );
 

@@ -102,9 +102,13 @@ const makeRefresh = (service, { shown, beyond }) => oneAtATime(async () => {
 // ---- what is done with a session
 const prepareActs = (service, refresh) => {
   const acting = { service, notice, refresh, drawn: drawChoice };
+  const lengthened = new Set();  // a second press would ask for a second time
   const lengthen = async (session, what) => {
+    if (lengthened.has(session.id)) return;
+    lengthened.add(session.id);
     const given = await prolong(session, what, { service, notice });
     if (given) await refresh();
+    lengthened.delete(session.id);
   };
   const acts = {
     about: ({ session }) => showDetails(session, { service, prolong: lengthen }),
@@ -175,8 +179,9 @@ const begin = async () => {
     contact.made(told.age);
     list.measure(told);
     if (!answer) heralded = told.version;
-    else if (told.version !== answer.version) refresh();
-    else parts.measured();
+    const isOld = answer !== null && told.version !== answer.version;
+    if (answer && !isOld) parts.measured();
+    return isOld;
   };
   ({ again } = follow(service, { state, refresh }));
 };

@@ -18,10 +18,13 @@ const say = (sentences) => {
 const sentence = ({ name, status, reason }) =>
   `${name}: ${STATUSES[status][0]}${reason ? `, ${reason.words}` : ""}.`;
 
-/** Links to go on with, where a session ended that nobody had asked to end. */
-const links = ({ tab, relaunch }, question) => {
-  const found = [make("a", { href: toAddress(changed(question, { tab })) }, `Show ${TABS[tab]}`)];
-  if (relaunch.more_memory) {
+/** Links to go on with, where sessions ended that nobody had asked to end. */
+const links = (ended, question) => {
+  const tabs = [...new Set(ended.map(({ tab }) => tab))];
+  const found = tabs.map((tab) =>
+    make("a", { href: toAddress(changed(question, { tab })) }, `Show ${TABS[tab]}`));
+  const [{ relaunch }] = ended;
+  if (ended.length === 1 && relaunch.more_memory) {
     found.unshift(make("a", { href: relaunch.more_memory }, withMore(relaunch)));
   }
   return found;
@@ -50,9 +53,9 @@ export const tellChanges = async (before, after, { question, service, notice }) 
   if (sentences.length) say(sentences);
   const surprises = ended.filter(({ user, reason }) =>
     user === service.user && reason && !ASKED_FOR.includes(reason.key));
-  for (const session of surprises) {
-    const dismiss = make("button", { type: "button", class: "btn btn-sm btn-link" }, "Dismiss");
-    dismiss.addEventListener("click", () => notice.element.replaceChildren());
-    notice.tell({ text: sentence(session), links: [...links(session, question), dismiss] });
-  }
+  if (!surprises.length) return;
+  const dismiss = make("button", { type: "button", class: "btn btn-sm btn-link" }, "Dismiss");
+  dismiss.addEventListener("click", () => notice.element.replaceChildren());
+  const text = surprises.map(sentence).join(" ");
+  notice.tell({ text, links: [...links(surprises, question), dismiss] });
 };

@@ -8,11 +8,18 @@ const LOGIN = 401;
 const bar = byId("bai-away");
 const stamp = byId("bai-stamp");
 let heard = null;
-let measured = null;  // when the hub measured, by the page's own clock
+let measured = null;  // when the hub measured, by both of the page's own clocks
+
+/**
+ * Seconds since then. One clock may be set back, the other stand still while the machine sleeps:
+ * numbers are said to be rather too old than too new.
+ */
+const since = ({ running, date }) =>
+  Math.max(0, performance.now() - running, Date.now() - date) / 1000;
 
 const drawStamp = () => {
   if (!heard) return;
-  const age = measured === null ? null : Math.max(0, (performance.now() - measured) / 1000);
+  const age = measured === null ? null : since(measured);
   write(stamp, age === null ? "usage is not measured yet" : `updated ${duration(age)} ago`);
   stamp.classList.toggle("bai-old", age !== null && age > OLD);
 };
@@ -20,7 +27,9 @@ const drawStamp = () => {
 /** The service answered; `age` is that of the hub's measurements, in seconds. */
 export const made = (age) => {
   heard = new Date();
-  measured = age === null ? null : performance.now() - age * 1000;
+  const before = age * 1000;
+  measured = age === null
+    ? null : { running: performance.now() - before, date: Date.now() - before };
   bar.hidden = true;
   drawStamp();
 };

@@ -92,6 +92,8 @@ export const showDetails = ({ id, name, ended }, { service, prolong }) => {
       button.disabled = true;
       await prolong(session, what);
       await fill();
+      // the button is gone, or another one
+      (foot.querySelector("button") || foot.closest("dialog")?.querySelector("button"))?.focus();
     });
     return button;
   };

@@ -26,9 +26,10 @@ const makePause = () => {
 /**
  * Follows for as long as there is a page.
  *
- * `state(told)` gets each event. `refresh()` asks for the whole list, and resolves to whether it
- * was told: it is called at once, again while it was not, when a stream breaks off, and between
- * streams. What is returned: `again()` tries at once.
+ * `state(told)` gets each event, and says whether the list is older than that. `refresh()` asks for
+ * the whole list, and resolves to whether it was told: it is called at once, when the list is old,
+ * again while it was not told, when a stream breaks off, and between streams. What is returned:
+ * `again()` tries at once.
  */
 export const follow = (service, { state, refresh }) => {
   const pause = makePause();
@@ -50,7 +51,7 @@ export const follow = (service, { state, refresh }) => {
       timer = setTimeout(() => ended.abort(), SILENCE_MS);
     };
     const told = (event, data) => {
-      if (event === "state") state(data);
+      if (event === "state" && state(data)) ask();
     };
     try {
       const answer = await service.open("api/events", ended.signal);
