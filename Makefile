@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 # one for all that needs the engine, one for everything else (tests/conftest.py)
-WORKERS ?= -n 2 --dist loadgroup
+WORKERS ?= -n 2
 ready = @command -v $(PYTHON) >/dev/null || { \
 	echo 'error: $(PYTHON) is not there: install Python 3.11 or newer, or set PYTHON=/path/to/python3' >&2; exit 1; }; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -15,6 +15,7 @@ from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from sqlalchemy import event, inspect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import selectinload
 from traitlets.config.loader import LazyConfigValue
 
@@ -164,15 +165,25 @@ async def _forget_leftovers(runtime: BaiRuntime) -> None:
     One that still holds something is kept so long: it tells that its session is to be
     ended at once.
     """
-    app = JupyterHub.instance()
     leftovers: set[int] | None = None
     while leftovers is None or leftovers:
         await asyncio.sleep(LEFTOVERS_PAUSE)
-        stopped = {found.id: found for found in _spawners() if found.name and not found.server_id}
-        leftovers = stopped.keys() & (stopped.keys() if leftovers is None else leftovers)
-        for leftover in [stopped[number] for number in leftovers]:
-            if runtime.holds_nothing(_key(leftover)):
-                app.users[leftover.user].spawners[leftover.name].forget()
+        try:
+            leftovers = _forget(runtime, leftovers)
+        except SQLAlchemyError as error:  # tried again: all that keeps sessions ends with this
+            JupyterHub.instance().db.rollback()
+            runtime.log.warning("The hub's database does not let servers be forgotten: %s", error)
+
+
+def _forget(runtime: BaiRuntime, leftovers: set[int] | None) -> set[int]:
+    """Forget those that hold nothing any more; which of them there were still."""
+    app = JupyterHub.instance()
+    stopped = {found.id: found for found in _spawners() if found.name and not found.server_id}
+    found = stopped.keys() & (stopped.keys() if leftovers is None else leftovers)
+    for leftover in [stopped[number] for number in found]:
+        if runtime.holds_nothing(_key(leftover)):
+            app.users[leftover.user].spawners[leftover.name].forget()
+    return found
 
 
 def _servers() -> Servers:

@@ -534,6 +534,9 @@ class WatchesContract:
             assert not records.extend(gone, most=9)
         assert set(records.watches(hub)) == {f"{hub}-a"}
         assert set(records.watches(f"other-{hub}")) == {f"{hub}-c"}
+        assert records.watch(f"{hub}-a") == records.watches(hub)[f"{hub}-a"]
+        assert records.watch(f"{hub}-b") is None
+        assert records.watch("nobody") is None
 
     def test_a_watch_goes_with_its_session(self, records: Records, url: str, hub: str) -> None:
         records.begin(facts(hub, hub=hub), at=NOON)

@@ -75,6 +75,14 @@ class Watches:
         with self._database.reading() as connection:
             return {row.session: Watch(**row._mapping) for row in connection.execute(asked)}  # noqa: SLF001
 
+    def watch(self, session: str) -> Watch | None:
+        """That of one session that has not ended; ``None``: there is none."""
+        asked = select(watches).join(sessions)
+        asked = asked.where(watches.c.session == session, sessions.c.tab == Tab.RUNNING)
+        with self._database.reading() as connection:
+            row = connection.execute(asked).first()
+        return Watch(**row._mapping) if row else None  # noqa: SLF001
+
     def _change(self, new: Watch, changed: dict[str, Any], only: Any = None) -> bool:
         """Make a watch, or change the one there is if it is ``only`` so; whether that was done."""
         names = [item.name for item in fields(Watch)][1:]

@@ -6,7 +6,6 @@ are read off the loop; while they cannot be, that is said, and not what is wrong
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from tornado.web import HTTPError
 
 from bai_spawner.errors import shown
 from bai_spawner.records import RecordsError
+from bai_spawner.service.aside import aside
 from bai_spawner.service.board import Board
 from bai_spawner.service.handlers import UNAVAILABLE, Visited
 from bai_spawner.service.links import Site
@@ -60,7 +60,7 @@ class Asking(Visited):
             HTTPError: 503, they cannot be read now.
         """
         try:
-            return await asyncio.to_thread(question, *args)
+            return await aside(question, *args)
         except RecordsError as error:
             log.error("%s", error)  # noqa: TRY400 - it says all, for the administrator
             raise HTTPError(UNAVAILABLE, "the records cannot be read now; try again") from error

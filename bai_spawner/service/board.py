@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,7 @@ from bai_spawner.form.bounds import Room
 from bai_spawner.form.live import live
 from bai_spawner.policy import Subject, Usage
 from bai_spawner.records import Published, Records
+from bai_spawner.service.aside import aside
 
 
 class NotPublished(BaiError):
@@ -48,7 +48,7 @@ class Board:
             NotPublished: the hub has only just begun.
             RecordsError: the records cannot be read.
         """
-        return await asyncio.to_thread(self._live, subject)
+        return await aside(self._live, subject)
 
     def _live(self, subject: Subject) -> dict[str, Any]:
         catalog = self.catalogue()

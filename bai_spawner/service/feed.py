@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from bai_spawner.reasons import Tab
 from bai_spawner.records import Records, RecordsError, SessionRecord
+from bai_spawner.service.aside import aside
 from bai_spawner.service.model import Seen, instant, used
 
 EVERY = 2.0
@@ -126,7 +127,7 @@ class Feed:
             self._asked.clear()
             viewers = frozenset(view.viewer for view in self._views)
             try:
-                self.state = await asyncio.to_thread(self._read, viewers)
+                self.state = await aside(self._read, viewers)
                 self._is_well = True
             except Exception as error:
                 if self._is_well:  # and said once

@@ -7,6 +7,7 @@ proves with the XSRF token that it is a page of the hub's.
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any
@@ -30,6 +31,8 @@ NOT_OURS = frozenset({"no-cors", "navigate"})
 FOLLOWS = frozenset({"", "no-cors", "navigate"})
 """Modes of a request that come back from the hub's login; others would go round in circles."""
 SERVER_ERROR, UNAVAILABLE = 500, 503
+AGAIN, AGAIN_SECONDS = "bai-login-again", 20
+"""A cookie: a login was begun once more so long ago."""
 
 
 class Answer(RequestHandler):
@@ -128,7 +131,22 @@ class NotFound(Answer):
 
 
 class Callback(Known, HubOAuthCallbackHandler):  # type: ignore[misc]
-    """Where the hub leads back to after the login."""
+    """Where the hub leads back to after the login.
+
+    Two pages that log in at one moment, as when somebody goes on before the first has, share a
+    cookie, and JupyterHub refuses the one that comes second. Who navigates is led to the
+    sessions then, and logs in anew without a question; not again, should that be refused, too.
+    """
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Begin once more, or say what is wrong."""
+        navigates = self.request.headers.get("Sec-Fetch-Mode") == "navigate"
+        if status_code != HTTPStatus.FORBIDDEN or not navigates or self.get_cookie(AGAIN):
+            super().write_error(status_code, **kwargs)
+            return
+        path = self.hub_auth.base_url
+        self.set_cookie(AGAIN, "1", path=path, max_age=AGAIN_SECONDS, httponly=True, samesite="Lax")
+        self.redirect(path)
 
 
 class Health(Answer):

@@ -14,7 +14,6 @@ than now. ``time`` is as `bai_spawner.limits` says it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import deque
@@ -29,6 +28,7 @@ from bai_spawner.errors import shown
 from bai_spawner.limits import Time, Why
 from bai_spawner.records import RecordsError, SessionRecord
 from bai_spawner.service import body
+from bai_spawner.service.aside import aside
 from bai_spawner.service.board import Board, NotPublished
 from bai_spawner.service.handlers import SERVER_ERROR, UNAVAILABLE, Answer
 from bai_spawner.service.prolong import NotAllowed, prolong, time_of
@@ -125,7 +125,7 @@ class Own(Answer):
             return work(board, record)
 
         try:
-            found = await asyncio.to_thread(judged)
+            found = await aside(judged)
         except NotAllowed as error:
             raise HTTPError(409, "%s", error) from error
         except NotPublished as error:

@@ -24,7 +24,7 @@ class NotAllowed(BaiError):
 def time_of(board: Board, record: SessionRecord, now: datetime) -> Time | None:
     """How much time a session has; ``None`` where no limit applies."""
     rules = limits.rules_of(board.catalogue(), record.facts.policy)
-    watch = board.records.watches(board.hub).get(record.facts.id)
+    watch = board.records.watch(record.facts.id)
     found = limits.judge(rules, record, watch, now)
     if found and found.warned:  # since when, the hub alone knows
         try:

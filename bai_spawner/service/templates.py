@@ -12,7 +12,6 @@ or refused with what is accepted; it is judged when it is launched, like any oth
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -35,6 +34,7 @@ from bai_spawner.records import (
     kept_size,
 )
 from bai_spawner.service import body
+from bai_spawner.service.aside import aside
 from bai_spawner.service.asking import Asking
 from bai_spawner.units import format_size
 
@@ -56,7 +56,7 @@ class Kept(Asking):
             return question(launches, self.board.hub, self.user, *args, **kwargs)
 
         try:
-            return await asyncio.to_thread(answer)
+            return await aside(answer)
         except RecordsError as error:
             log.warning("Templates: %s", error)
             told = "Templates cannot be read or kept now; try again later"

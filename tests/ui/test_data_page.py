@@ -271,7 +271,7 @@ def test_a_button_that_is_pressed_twice_asks_once(data: Page) -> None:
     told(data, folders=[a_folder("thesis")], own=1)
     data.reload()
     delete = data.get_by_role("button", name="Delete thesis", exact=True)
-    delete.evaluate("(button) => { button.click(); button.click(); }")
+    delete.evaluate("(button) => { button.focus(); button.click(); button.click(); }")
     expect(data.get_by_role("alertdialog")).to_have_count(1)
     data.keyboard.press("Escape")
     expect(data.get_by_role("alertdialog")).to_have_count(0)
