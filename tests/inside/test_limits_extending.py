@@ -29,7 +29,7 @@ EXTENDED = {
 def once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It reports once by itself, and of no terminals of this machine."""
     monkeypatch.setattr(terminals, "PTS", tmp_path / "pts")
-    monkeypatch.setattr(reporting, "PACE", Pace(first=0, every=1000, near=1000, least=0))
+    monkeypatch.setattr(reporting, "PACE", Pace(first=0, every=1000, near=1000, least=0, urgent=0))
 
 
 @pytest.fixture

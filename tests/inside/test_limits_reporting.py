@@ -26,8 +26,8 @@ from tests.inside.waiting import eventually
 PATH = "bai/api/limits"
 NEVER = 1000.0
 LATEST = "2999-01-01T00:00:00+00:00"
-ONCE = Pace(first=0, every=NEVER, near=NEVER, least=0)
-OFTEN = Pace(first=0, every=0.01, near=0.01, least=0, longest=0.02)
+ONCE = Pace(first=0, every=NEVER, near=NEVER, least=0, urgent=0)
+OFTEN = Pace(first=0, every=0.01, near=0.01, least=0, urgent=0, longest=0.02)
 AWAY = "The hub's service does not answer; try again in a while."
 UNREADABLE = "The answer of the hub's service cannot be read."
 REFUSES = "The hub's service refuses (503 Service Unavailable)"
@@ -170,10 +170,25 @@ async def test_cells_of_a_moment_are_not_reported_each(
     assert len(its_service.heard(ACTIVITY)) == 1
 
 
+async def test_what_is_begun_after_the_warning_is_reported_at_once(
+    serve: Serve,
+    its_service: Service,
+    pace: Callable[[Pace], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pace(Pace(first=0, every=NEVER, near=NEVER, least=NEVER, urgent=0))
+    its_service.answers[ACTIVITY] = timed({**WARNED, "ends": LATEST})
+    served = await serve("activity", "limits")
+    await reports(its_service, 1)
+    monkeypatch.setattr(terminals, "look", lambda: Terminals(0.0, busy=True))
+    await served.allowed.get("bai/api/activity")
+    assert (await reports(its_service, 2))[-1]["busy"] is True
+
+
 async def test_near_its_end_it_reports_more_often(
     serve: Serve, its_service: Service, pace: Callable[[Pace], None]
 ) -> None:
-    pace(Pace(first=0, every=NEVER, near=0.01, least=0))
+    pace(Pace(first=0, every=NEVER, near=0.01, least=0, urgent=0))
     soon = {**WARNED, "warned": False, "ends": datetime.now(UTC).isoformat()}
     its_service.answers[ACTIVITY] = timed(soon)
     served = await serve("limits")
@@ -221,7 +236,7 @@ async def test_a_service_that_is_away_is_written_about_once_and_heard_again(
 async def test_who_is_away_is_asked_less_and_less_often(
     serve: Serve, its_service: Service, pace: Callable[[Pace], None]
 ) -> None:
-    pace(Pace(first=0, every=0.01, least=0, longest=NEVER))
+    pace(Pace(first=0, every=0.01, least=0, urgent=0, longest=NEVER))
     its_service.answers[ACTIVITY] = (503, "")
     served = await serve("activity", "limits")
     await becomes(served, lambda limits: limits["problem"])

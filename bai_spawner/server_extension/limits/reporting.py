@@ -28,6 +28,7 @@ class Pace:
         every: between reports.
         near: between reports while the user is warned, or the session ends in ``soon``.
         least: between any two: cells that take a moment each are no reason to report each.
+        urgent: the same while the user is warned: what they begin then keeps the session.
         longest: between attempts while the service is away.
     """
 
@@ -35,6 +36,7 @@ class Pace:
     every: float = 30.0
     near: float = 10.0
     least: float = 10.0
+    urgent: float = 2.0
     soon: float = 120.0
     longest: float = 120.0
 
@@ -68,9 +70,10 @@ class Reporter:
         await asyncio.sleep(PACE.first)
         while True:
             await self.report()
-            await asyncio.sleep(PACE.least)
+            least = PACE.urgent if self.time and self.time.warned else PACE.least
+            await asyncio.sleep(least)
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, self._pause - PACE.least)):
+                async with asyncio.timeout(max(0.0, self._pause - least)):
                     await self._due.wait()
 
     async def report(self) -> None:
