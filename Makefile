@@ -1,8 +1,6 @@
 # Thin on purpose: the work is in scripts/. Every target may be run again at any time.
 PYTHON ?= python3
 VENV := .venv/bin
-# one for all that needs the engine, one for everything else (tests/conftest.py)
-WORKERS ?= -n 2
 ready = @command -v $(PYTHON) >/dev/null || { \
 	echo 'error: $(PYTHON) is not there: install Python 3.11 or newer, or set PYTHON=/path/to/python3' >&2; exit 1; }; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
@@ -39,11 +37,11 @@ images:
 
 test:
 	$(ready) hub test
-	@$(VENV)/python scripts/testbed.py $(VENV)/python -m pytest $(WORKERS) $(ARGS)
+	@$(VENV)/python scripts/testbed.py $(VENV)/python scripts/tests.py $(ARGS)
 
 test-unit:
 	$(ready) hub test
-	@$(VENV)/python -m pytest $(WORKERS) tests/unit tests/inside $(ARGS)
+	@$(VENV)/python -m pytest -n 2 --dist loadfile tests/unit tests/inside $(ARGS)
 
 lint:
 	$(ready) hub test
