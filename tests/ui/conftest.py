@@ -39,7 +39,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     time = {"idle": "30s", "warning": "15s"}
     told["policies"].insert(0, {"name": "brief", "match": {"users": ["tim"]}, "time": time})
     catalog = tmp_path_factory.mktemp("catalogue") / "catalog.yaml"
-    catalog.write_text(yaml.safe_dump(told))
+    catalog.write_text(yaml.safe_dump(told, sort_keys=False))
     config = REPO / "tests/hub/config.py"
     made = Deployment(tmp_path_factory.mktemp("hub"), catalog=catalog, config=config)
     try:
