@@ -6,21 +6,19 @@ are read off the loop; while they cannot be, that is said, and not what is wrong
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tornado.web import HTTPError
 
 from bai_spawner.errors import shown
-from bai_spawner.records import RecordsError
 from bai_spawner.service.aside import aside
+from bai_spawner.service.away import or_away
 from bai_spawner.service.board import Board
-from bai_spawner.service.handlers import UNAVAILABLE, Visited
+from bai_spawner.service.handlers import Visited
 from bai_spawner.service.links import Site
 
 Found = TypeVar("Found")
-log = logging.getLogger("bai_spawner.service")
 
 
 class Asking(Visited):
@@ -57,13 +55,10 @@ class Asking(Visited):
         """Have a question to the records answered off the loop.
 
         Raises:
-            HTTPError: 503, they cannot be read now.
+            HTTPError: 503, they cannot be read now, or the hub has published nothing yet.
         """
-        try:
+        with or_away():
             return await aside(question, *args)
-        except RecordsError as error:
-            log.error("%s", error)  # noqa: TRY400 - it says all, for the administrator
-            raise HTTPError(UNAVAILABLE, "the records cannot be read now; try again") from error
 
     def no_query(self) -> None:
         """Refuse what an address without a query was asked with."""

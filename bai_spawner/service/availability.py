@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from tornado.web import HTTPError, authenticated
+from tornado.web import authenticated
 
 from bai_spawner.policy import Subject
-from bai_spawner.records import RecordsError
-from bai_spawner.service.board import Board, NotPublished
-from bai_spawner.service.handlers import UNAVAILABLE, Visited
+from bai_spawner.service.away import or_away
+from bai_spawner.service.board import Board
+from bai_spawner.service.handlers import Visited
 from bai_spawner.service.subjects import another
-
-log = logging.getLogger("bai_spawner.service")
 
 
 class Availability(Visited):
@@ -24,13 +21,8 @@ class Availability(Visited):
         """See `bai_spawner.form.live` for the shape."""
         board: Board = self.settings["board"]
         subject = await self._subject(self.get_query_argument("user", ""))
-        try:
+        with or_away():
             found = await board.live(subject)
-        except NotPublished as error:
-            raise HTTPError(UNAVAILABLE, "%s", error) from error
-        except RecordsError as error:
-            log.error("%s", error)  # noqa: TRY400 - it says all, for the administrator
-            raise HTTPError(UNAVAILABLE, "the records cannot be read now; try again") from error
         self.finish(found)
 
     async def _subject(self, asked: str) -> Subject:

@@ -31,10 +31,9 @@ from tornado.web import HTTPError
 from bai_spawner.errors import shown
 from bai_spawner.folders import NotChanged, Why
 from bai_spawner.policy import Subject
-from bai_spawner.records import RecordsError
 from bai_spawner.service import body
 from bai_spawner.service.asking import Asking
-from bai_spawner.service.board import NotPublished
+from bai_spawner.service.away import or_away
 from bai_spawner.service.disk import DiskAway
 from bai_spawner.service.feed import Viewer
 from bai_spawner.service.handlers import UNAVAILABLE
@@ -91,15 +90,11 @@ class Shelved(Asking):
     async def work(self, work: Callable[..., Answer], *args: Any) -> Answer:
         """Have the shelf do something, and word why it was not done."""
         try:
-            return await self.shelf.disk.ask(work, *args)
+            with or_away():
+                return await self.shelf.disk.ask(work, *args)
         except NotChanged as error:
             at = "name: " if error.why in AT_THE_NAME else ""
             raise HTTPError(ANSWERS[error.why], "%s", f"{at}{error}") from error
-        except NotPublished as error:
-            raise HTTPError(UNAVAILABLE, "%s", error) from error
-        except RecordsError as error:
-            log.error("%s", error)  # noqa: TRY400 - it says all, for the administrator
-            raise HTTPError(UNAVAILABLE, "the records cannot be read now; try again") from error
         except DiskAway as error:
             raise HTTPError(UNAVAILABLE, AWAY) from error
         except OSError as error:

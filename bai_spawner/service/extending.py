@@ -15,8 +15,6 @@ from bai_spawner.errors import shown
 from bai_spawner.limits import Why
 from bai_spawner.records import SessionRecord
 from bai_spawner.service import body
-from bai_spawner.service.board import NotPublished
-from bai_spawner.service.handlers import UNAVAILABLE
 from bai_spawner.service.prolong import NotAllowed, prolong
 from bai_spawner.service.sessions import OneSession
 
@@ -36,8 +34,6 @@ class Extend(OneSession):
             time = await self.look(self._prolong, record, Why(what))
         except NotAllowed as error:
             raise HTTPError(409, "%s", error) from error
-        except NotPublished as error:
-            raise HTTPError(UNAVAILABLE, "%s", error) from error
         self.finish({"time": time})
 
     def _prolong(self, record: SessionRecord, what: Why) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ A group that is not open to the visitor is answered like one that there never wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,28 +20,13 @@ from bai_spawner.policy import Subject
 from bai_spawner.records import Published
 from bai_spawner.service.asking import Asking
 from bai_spawner.service.bars import Bars
-from bai_spawner.service.board import Board, NotPublished
-from bai_spawner.service.handlers import SERVER_ERROR, UNAVAILABLE
+from bai_spawner.service.board import Board
+from bai_spawner.service.handlers import SERVER_ERROR
 from bai_spawner.service.question import single
 from bai_spawner.service.whole import Cluster
 
 
-class Figures(Asking):
-    """What both have: numbers of what the hub published."""
-
-    async def reckon(self, work: Callable[..., dict[str, Any]], *args: Any) -> dict[str, Any]:
-        """Have something found out off the loop.
-
-        Raises:
-            HTTPError: 503, the hub has published nothing yet, or the records cannot be read.
-        """
-        try:
-            return await self.look(work, self.board, *args)
-        except NotPublished as error:
-            raise HTTPError(UNAVAILABLE, "%s", error) from error
-
-
-class Statistics(Figures):
+class Statistics(Asking):
     """The visitor's own, superadmins' too."""
 
     async def get(self) -> None:
@@ -52,7 +36,7 @@ class Statistics(Figures):
             for name, values in self.request.query_arguments.items()
         }
         subject = Subject(self.user, frozenset(self.current_user["groups"]))
-        self.finish(await self.reckon(_statistics, subject, asked.get("group", "")))
+        self.finish(await self.look(_statistics, self.board, subject, asked.get("group", "")))
 
 
 def _statistics(board: Board, subject: Subject, asked: str) -> dict[str, Any]:
@@ -76,7 +60,7 @@ def _group(offered: tuple[str, ...], asked: str) -> str:
     raise HTTPError(400, "%s", told)
 
 
-class Whole(Figures):
+class Whole(Asking):
     """Everybody's, for superadmins alone."""
 
     async def prepare(self) -> None:
@@ -97,7 +81,7 @@ class Whole(Figures):
     async def get(self) -> None:
         """Answer with all of it."""
         self.no_query()
-        self.finish(await self.reckon(_whole))
+        self.finish(await self.look(_whole, self.board))
 
 
 def _whole(board: Board) -> dict[str, Any]:

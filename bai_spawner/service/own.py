@@ -14,7 +14,6 @@ than now. ``time`` is as `bai_spawner.limits` says it.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,10 +25,11 @@ from tornado.web import HTTPError
 
 from bai_spawner.errors import shown
 from bai_spawner.limits import Time, Why
-from bai_spawner.records import RecordsError, SessionRecord
+from bai_spawner.records import SessionRecord
 from bai_spawner.service import body
 from bai_spawner.service.aside import aside
-from bai_spawner.service.board import Board, NotPublished
+from bai_spawner.service.away import or_away
+from bai_spawner.service.board import Board
 from bai_spawner.service.handlers import SERVER_ERROR, UNAVAILABLE, Answer
 from bai_spawner.service.prolong import NotAllowed, prolong, time_of
 
@@ -44,7 +44,6 @@ MOST, SECONDS = 60, 60.0
 minute, and more often near its end."""
 FORGET = 1000
 """Sessions of which it is remembered when they asked, before those are forgotten that do not."""
-log = logging.getLogger("bai_spawner.service")
 
 
 class Turns:
@@ -125,14 +124,10 @@ class Own(Answer):
             return work(board, record)
 
         try:
-            found = await aside(judged)
+            with or_away():
+                found = await aside(judged)
         except NotAllowed as error:
             raise HTTPError(409, "%s", error) from error
-        except NotPublished as error:
-            raise HTTPError(UNAVAILABLE, "%s", error) from error
-        except RecordsError as error:
-            log.error("%s", error)  # noqa: TRY400 - it says all, for the administrator
-            raise HTTPError(UNAVAILABLE, "the records cannot be read now; try again") from error
         self.finish({"time": found.to_json() if found else None})
 
 
