@@ -37,7 +37,7 @@ images:
 
 test:
 	$(ready) hub test
-	@$(VENV)/python scripts/testbed.py $(VENV)/python scripts/tests.py $(ARGS)
+	@$(VENV)/python scripts/testbed.py $(VENV)/python scripts/run_tests.py $(ARGS)
 
 test-unit:
 	$(ready) hub test
