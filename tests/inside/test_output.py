@@ -219,7 +219,10 @@ def test_others_that_hold_the_pipe_are_not_waited_for(start: Start, run: Path) -
 
 
 def test_one_that_goes_on_writing_for_ever_is_not_waited_for(start: Start) -> None:
-    code = "say('%d\\n' % subprocess.Popen(['yes']).pid); time.sleep(0.3)"
+    code = """\
+child = subprocess.Popen(['sh', '-c', 'read go; exec yes'], stdin=subprocess.PIPE)
+say('%d\\n' % child.pid)
+child.stdin.write(b'go\\n'); child.stdin.close(); time.sleep(0.3)"""
     process = start(SESSION, code)
     assert process.stdout
     writer = int(process.stdout.readline())

@@ -226,10 +226,12 @@ async def test_a_session_that_dies_is_noticed_long_before_the_deadline(
     launch: Callable[..., Awaitable[Running]],
 ) -> None:
     starting = asyncio.create_task(launch(port=1, seconds=60))
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(30):
+        while not ((state := engine._find("c1")) and state.status == "running"):
+            await asyncio.sleep(0.01)
     engine._change("c1", status="exited", exit_code=137, oom_killed=True)
     with pytest.raises(StartFailed, match="more memory than it was granted"):
-        await asyncio.wait_for(starting, 5)
+        await asyncio.wait_for(starting, 30)
 
 
 async def test_a_missing_image_is_refused_at_once_and_pulled_only_when_allowed(
