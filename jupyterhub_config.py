@@ -45,6 +45,9 @@ c.BaiRuntime.state_dir = str(state)
 c.BaiRuntime.service_url = f"http://{c.JupyterHub.hub_ip}:{service_port}"
 c.BaiRuntime.ssh_address = "127.0.0.1"
 c.BaiRuntime.ssh_ports = os.environ.get("BAI_SSH_PORTS", "31001-32000")
+# apps that were opened have a host name of their own; in production a name of another domain
+c.BaiRuntime.apps_url = os.environ.get("BAI_APPS_URL", "http://localhost")
+c.BaiRuntime.apps_ports = os.environ.get("BAI_APPS_PORTS", "30000-31000")
 if "BAI_RECORDS_URL" in os.environ:
     c.BaiRuntime.records_url = os.environ["BAI_RECORDS_URL"]
 if "BAI_NETWORK" in os.environ:

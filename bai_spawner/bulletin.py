@@ -57,12 +57,13 @@ class Told:
     """What is told of a session that runs.
 
     ``apps`` are those of its image, beside those of every session; ``warned`` is since when
-    warnings stand.
+    warnings stand; ``address`` is where the hub's host reaches it, without a port.
     """
 
     apps: tuple[App, ...]
     time: Time | None = None
     warned: Mapping[Why, datetime] = field(default_factory=dict)
+    address: str = ""
 
 
 def catalogue(catalog: Catalog) -> str:
@@ -109,7 +110,7 @@ def statistics(uses: Mapping[str, dict[str, Any]]) -> str:
 
 
 def sessions(told: Mapping[str, Told]) -> str:
-    """``{allocation: {"apps": […], "time": {…} | null, "warned": {"idle": "…"}}}``.
+    """``{allocation: {"apps": […], "time": {…}, "warned": {"idle": "…"}, "address": "…"}}``.
 
     Apps are as their image's label has them, time is as `bai_spawner.limits` says it.
     """
@@ -119,6 +120,7 @@ def sessions(told: Mapping[str, Told]) -> str:
                 "apps": json.loads(to_json(one.apps)),
                 "time": one.time.to_json() if one.time else None,
                 "warned": {why: since.isoformat() for why, since in one.warned.items()},
+                "address": one.address,
             }
             for allocation, one in told.items()
         }

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bai_spawner import labels, names
+from bai_spawner import labels, names, tunnel
 from bai_spawner.folders import HOME, FolderMount
 from bai_spawner.gpu.isolation import Attachment, Bind
 from bai_spawner.ledger import Allocation
@@ -54,6 +54,8 @@ USER_ENV = "/run/bai/env.json"
 """Where an image's launcher finds the user's variables (mode 0400, owner 1000)."""
 APPS = "/run/bai/apps.json"
 """Where a session finds what apps its image has."""
+TUNNEL_KEY = str(tunnel.KEY_FILE)
+"""Where a session finds the key that opens tunnels to its apps."""
 SSH_PORT = 2222
 """Where sshd listens in a session."""
 
@@ -128,6 +130,7 @@ def build_spec(
     gpus: Attachment | None = None,
     ssh: Listening | None = None,
     apps: str = "",
+    tunnel_key: str = "",
     environment: Mapping[str, str],
     command: Iterable[str] | None = None,
 ) -> ContainerSpec:
@@ -135,7 +138,7 @@ def build_spec(
 
     ``environment`` is the platform's alone; the user's variables come with the grant.
     ``gpus`` belong to the allocation's shares. ``ssh`` is where its SSH is published,
-    ``apps`` what its image has, in JSON.
+    ``apps`` what its image has, in JSON. ``tunnel_key`` opens tunnels to them.
     """
     mounts = tuple(mounts)
     gpus = gpus or Attachment()
@@ -177,7 +180,7 @@ def build_spec(
         pids=placing.pids,
         stop_timeout=placing.stop_timeout,
         mounts=mounts,
-        files=_files(grant, apps),
+        files=_files(grant, apps, tunnel_key),
         devices=gpus.devices,
         binds=gpus.injection.binds,
         ports={SSH_PORT: ssh} if ssh else {},
@@ -226,8 +229,7 @@ def _gpu_env(allocation: Allocation, gpus: Attachment) -> dict[str, str | None]:
     return told | dict(gpus.injection.env)
 
 
-def _files(grant: Grant, apps: str) -> tuple[File, ...]:
+def _files(grant: Grant, apps: str, tunnel_key: str) -> tuple[File, ...]:
     env = json.dumps(dict(grant.env)) if grant.env else ""
-    return tuple(
-        File(path, content.encode()) for path, content in ((USER_ENV, env), (APPS, apps)) if content
-    )
+    found = ((USER_ENV, env), (APPS, apps), (TUNNEL_KEY, tunnel_key))
+    return tuple(File(path, content.encode()) for path, content in found if content)

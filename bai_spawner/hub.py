@@ -22,6 +22,7 @@ from traitlets.config.loader import LazyConfigValue
 from bai_spawner.assets import digest
 from bai_spawner.errors import BaiError
 from bai_spawner.form import TEMPLATES
+from bai_spawner.hub_apps import add_app_proxy, begin_app_proxy, control_file
 from bai_spawner.keeper import Hub, Servers
 from bai_spawner.labels import Key
 from bai_spawner.names import SERVICE, new_server_name
@@ -69,10 +70,15 @@ def install(c: Any) -> BaiRuntime:
     )
     _add_service(c, runtime)
     try:
+        add_app_proxy(c, runtime)
+    except BaiError as error:
+        raise SystemExit(f"The hub cannot start:\n{error}") from None
+    try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return runtime
     _settings(runtime, _template_paths(c)).write(_settings_file(runtime))
+    begin_app_proxy(c, runtime)
     _follow_users(runtime)
     runtime.keeping = loop.create_task(_keep(runtime))
     return runtime
@@ -108,6 +114,8 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
                 "read:users:name",
                 "read:users:groups",
                 "delete:servers",
+                # a visitor's right to a session is the right to its private apps
+                *(["access:servers"] if runtime.apps_url else []),
             ],
             "oauth_no_confirm": True,
             "display": False,
@@ -137,6 +145,8 @@ def _settings(runtime: BaiRuntime, template_paths: tuple[str, ...]) -> Settings:
         env={name: value for name, value in os.environ.items() if name.startswith("PG")},
         template_paths=template_paths,
         folders_root=str(Path(runtime.folders_root).absolute()),
+        app_proxy=str(control_file(runtime)) if runtime.apps_url else "",
+        apps_url=runtime.apps_url.rstrip("/"),
     )
 
 

@@ -55,6 +55,14 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """A session that runs: what its image's label says of its apps, and where it is."""
+
+    apps: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How often, in seconds; records are kept for so many days."""
 
@@ -109,9 +117,12 @@ class Keeper:
         self._apps: dict[str, str] = {}
         self.running: dict[str, SessionLabels] = {}
 
-    def sessions(self) -> dict[str, str]:
-        """Those that run, by allocation, with what their image's label says of its apps."""
-        return {s.allocation: self._apps.get(id_, "") for id_, s in self.running.items()}
+    def sessions(self) -> dict[str, Runs]:
+        """Those that run, by allocation."""
+        return {
+            s.allocation: Runs(self._apps.get(id_, ""), self._lifecycle.addresses.get(id_, ""))
+            for id_, s in self.running.items()
+        }
 
     async def run(self, hub: Hub, measured: Callable[[Round], None] = lambda _: None) -> None:
         """Work until cancelled. ``measured`` is told of every round of statistics."""
@@ -175,6 +186,7 @@ class Keeper:
             self._signalled.add(event.container)
         elif event.verb in (Verb.DIE, Verb.DESTROY):
             self.running.pop(event.container, None)
+            self._lifecycle.addresses.pop(event.container, None)
             outside = event.container in self._signalled
             self._signalled.discard(event.container)
             if not self._lifecycle.is_busy(event.session.key):
@@ -237,6 +249,7 @@ class Keeper:
         servers = self._hub.servers()
         self.running = {c.id: s for c in containers if c.running and (s := c.session())}
         self._apps = {c.id: c.labels.get(apps.LABEL, "") for c in containers}
+        self._lifecycle.addresses.update({c.id: c.address for c in containers if c.running})
         self._lifecycle.engine_is_back(c.id for c in containers if not c.running)
         ledger.note_others(s for c in others if c.holds and (s := c.session()))
         for container in containers:

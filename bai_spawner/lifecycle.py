@@ -152,6 +152,8 @@ class Lifecycle:
         self._starting: set[Key] = set()
         self._why: dict[Key, End] = {}
         self._bereft: set[str] = set()
+        self.addresses: dict[str, str] = {}
+        """Where containers answer, by their ids; of one that is gone it says nothing."""
 
     def close(self) -> None:
         """Close the connections of the probe."""
@@ -248,6 +250,7 @@ class Lifecycle:
         await self._gpus.check(state)
         report(Step.ANSWERING)
         address = await self._answer(state, start, deadline)
+        self.addresses[container] = address
         return Running(container, address)
 
     async def _create(

@@ -38,8 +38,12 @@ class Listening:
     host: str = ""
 
 
-def parse_range(text: str) -> range:
+def parse_range(text: str, setting: str = "BaiRuntime.ssh_ports") -> range:
     """``"31001-32000"``, both ends included; empty for an empty text.
+
+    Args:
+        text: that.
+        setting: what it is the value of.
 
     Raises:
         CatalogError: it is anything else, with what is accepted.
@@ -50,7 +54,7 @@ def parse_range(text: str) -> range:
     low, high = (int(match[1]), int(match[2])) if match else (0, 0)
     if not FIRST <= low <= high <= LAST:
         raise CatalogError(
-            f"BaiRuntime.ssh_ports: {text!r} is not accepted; write the first and the last port, "
+            f"{setting}: {text!r} is not accepted; write the first and the last port, "
             f"such as '31001-32000', between {FIRST} and {LAST}, or '' for none"
         )
     return range(low, high + 1)

@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
-from traitlets import Dict, Float, Instance, Int, Unicode, default
+from traitlets import Bytes, Dict, Float, Instance, Int, Unicode, default
 from traitlets.config import LoggingConfigurable
 
-from bai_spawner import bulletin, policy
+from bai_spawner import bulletin, policy, tunnel
 from bai_spawner.catalog import Catalog, Policy, load_catalog
 from bai_spawner.engine import Engine
 from bai_spawner.entries import granted, labelled
@@ -260,6 +260,55 @@ class BaiRuntime(LoggingConfigurable):
             c.BaiRuntime.ssh_host = "gpu1.example.org"
         """,
     )
+    apps_url = Unicode(
+        config=True,
+        help="""Where apps of sessions can be opened, as browsers name it, without a port. It must
+        be another host than the hub's: cookies know no ports, and apps are anybody's programs.
+        A name of its own that leads to the hub's machine is best, of another domain than the
+        hub's. By default empty: apps are reached within their sessions alone::
+
+            c.BaiRuntime.apps_url = "https://apps.example.net"
+        """,
+    )
+    apps_ports = Unicode(
+        "30000-31000",
+        config=True,
+        help="""The ports of apps that were opened, both ends included. Each has one::
+
+            c.BaiRuntime.apps_ports = "40000-40099"
+        """,
+    )
+    apps_address = Unicode(
+        "127.0.0.1",
+        config=True,
+        help="""The address of the hub's host on which those ports listen. To reach them from
+        everywhere::
+
+            c.BaiRuntime.apps_address = "0.0.0.0"
+        """,
+    )
+    apps_certificate = Unicode(
+        config=True,
+        help="""A file with the certificates of the host of ``apps_url``, when that is HTTPS::
+
+            c.BaiRuntime.apps_certificate = "/etc/ssl/apps.pem"
+        """,
+    )
+    apps_key = Unicode(
+        config=True,
+        help="""A file with the key of that certificate, when it is not in the same one::
+
+            c.BaiRuntime.apps_key = "/etc/ssl/private/apps.key"
+        """,
+    )
+    hub_url = Unicode(
+        config=True,
+        help="""The hub's address as browsers have it, with its base. By default
+        ``JupyterHub.public_url``, or else ``JupyterHub.bind_url`` where that names a host::
+
+            c.BaiRuntime.hub_url = "https://hub.example.org/"
+        """,
+    )
     gpu_interval = Float(
         15,
         min=0.1,
@@ -288,6 +337,7 @@ class BaiRuntime(LoggingConfigurable):
     lifecycle = Instance(Lifecycle)
     starts = Instance(Starts)
     ledger = Instance(Ledger)
+    tunnel_secret = Bytes()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -299,6 +349,8 @@ class BaiRuntime(LoggingConfigurable):
         self._devices: Mapping[str, DeviceUse] = {}
         self.keeping: asyncio.Task[None] | None = None
         """Where the hub keeps the task that works as long as it runs."""
+        self.telling: asyncio.Task[None] | None = None
+        """And the one that tells the app proxy of changes."""
 
     @default("folders_root")
     def _default_folders_root(self) -> str:
@@ -312,6 +364,10 @@ class BaiRuntime(LoggingConfigurable):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(secrets.token_hex(16) + "\n")
         return path.read_text().strip()
+
+    @default("tunnel_secret")
+    def _default_tunnel_secret(self) -> bytes:
+        return tunnel.read_or_make_secret(Path(self.state_dir) / "tunnel_secret")
 
     @default("catalog")
     def _default_catalog(self) -> Catalog:
@@ -555,6 +611,20 @@ class BaiRuntime(LoggingConfigurable):
                 self.log.warning("No port of %s is left: no SSH from outside", self.ssh_ports)
             return None
         return Listening(self.ssh_address, port, self.ssh_host)
+
+    def tunnel_key(self, allocation: str) -> str:
+        """What opens tunnels to a session's apps.
+
+        Empty where apps are not opened, and when the secret can be neither read nor made:
+        sessions go on without tunnels.
+        """
+        if not self.apps_url:
+            return ""
+        try:
+            return tunnel.key_of(self.tunnel_secret, allocation)
+        except (OSError, ValueError) as error:
+            self.log.warning("No tunnels to the apps of session %s: %s", allocation, error)
+            return ""
 
     def take(self, key: Key) -> Launch | None:
         """What was admitted for this server together with another; only the first asker has it."""

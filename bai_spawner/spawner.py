@@ -380,6 +380,7 @@ class BaiSpawner(DockerSpawner):
             gpus=self.runtime.gpus.attachment(launch.allocation),
             ssh=self.runtime.ssh(launch.allocation.id),
             apps=self._apps(image),
+            tunnel_key=self.runtime.tunnel_key(launch.allocation.id),
             environment=environment,
             command=self.cmd or None,
         )

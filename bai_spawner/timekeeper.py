@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from logging import Logger
@@ -22,7 +22,7 @@ from bai_spawner.bulletin import Told
 from bai_spawner.catalog import Catalog
 from bai_spawner.errors import EngineError
 from bai_spawner.history import History
-from bai_spawner.keeper import Hub
+from bai_spawner.keeper import Hub, Runs
 from bai_spawner.ledger import Ledger
 from bai_spawner.lifecycle import Lifecycle
 from bai_spawner.limits import Deadline, Why
@@ -93,12 +93,12 @@ class Timekeeper:
         self._published = ("", 0.0)
         """What, and when by the clock that nobody sets."""
 
-    async def run(self, hub: Hub, sessions: Callable[[], Mapping[str, str]]) -> None:
+    async def run(self, hub: Hub, sessions: Callable[[], Mapping[str, Runs]]) -> None:
         """Work until cancelled.
 
         Args:
             hub: is told of a session that was ended.
-            sessions: those that run, by allocation, with their image's label of apps.
+            sessions: those that run, by allocation.
         """
         while True:
             running, pause = dict(sessions()), self._pace
@@ -115,10 +115,10 @@ class Timekeeper:
                 self._log.exception("The limits of time are not kept well")
             for part in _parts(pause):
                 await asyncio.sleep(part)
-                if sessions().keys() != running.keys():
+                if sessions() != running:  # another one, or where one is
                     break
 
-    async def look(self, hub: Hub, running: Mapping[str, str]) -> float:
+    async def look(self, hub: Hub, running: Mapping[str, Runs]) -> float:
         """Judge every session that runs, let others know, and end those whose time is over.
 
         Returns:
@@ -129,7 +129,10 @@ class Timekeeper:
             RecordsError: it is not known how the sessions fare.
         """
         ledger = await self._ledger()
-        told = {session: Told(_apps(label)) for session, label in running.items()}
+        told = {
+            session: Told(_apps(found.apps), address=found.address)
+            for session, found in running.items()
+        }
         records, watches = await self._read()
         self._away = False
         now = datetime.now(UTC)
@@ -141,7 +144,7 @@ class Timekeeper:
             session = record.facts.id
             if session in running and record.status is Status.RUNNING:
                 judged = self._judge(record, watches.get(session), told[session].apps, now)
-                told[session] = judged.told
+                told[session] = replace(judged.told, address=told[session].address)
                 again += judged.again
                 if judged.over and _runs(ledger, self._lifecycle, record):
                     self._end(hub, record, judged.over)

@@ -25,7 +25,7 @@ def sources() -> BuildContext:
     context = BuildContext()
     context.add("README.md", b"")
     context.add("pyproject.toml", (REPO / "pyproject.toml").read_bytes())
-    for name in ("__init__.py", "apps.py", "py.typed", "statistics.py"):
+    for name in ("__init__.py", "apps.py", "py.typed", "statistics.py", "tunnel.py"):
         context.add(f"{PACKAGE}/{name}", (REPO / PACKAGE / name).read_bytes())
     context.add_tree(REPO / PACKAGE / "server_extension", f"{PACKAGE}/server_extension/")
     licence = REPO / "LICENSE"

@@ -1,7 +1,7 @@
 """Run the tests: `make test`. What it is given goes to pytest.
 
-First, on two workers, what needs no Docker engine; then, one after the other, what does: a test
-there may stop the engine's sessions, and many wait for what a busy machine does late.
+On two workers, first what needs no Docker engine, then what does: most of that waits. At the end,
+one after the other, those that count what is free on the engine: hubs beside theirs take it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PARTS = (("-n", "2", "--dist", "loadfile", "-m", "not engine"), ("-m", "engine"))
+TWO = ("-n", "2", "--dist", "loadfile")
+PARTS = (
+    (*TWO, "-m", "not engine"),
+    (*TWO, "-m", "engine and not alone"),
+    ("-m", "engine and alone"),
+)
 NONE = 5
 """How pytest ends when it finds no test."""
 
 
 def main() -> None:
-    """Run both parts, the second also after a failure; fail if either does."""
+    """Run all parts, whichever fails; fail if one does."""
     pytest = (sys.executable, "-m", "pytest")
     codes = [
         subprocess.run([*pytest, *part, *sys.argv[1:]], check=False).returncode for part in PARTS

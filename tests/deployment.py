@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,14 @@ import httpx
 REPO = Path(__file__).parent.parent
 USER_PASSWORD = "a-password-for-users"
 ADMIN_PASSWORD = "a-much-longer-password-for-administrators"
+
+HUB = (
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['rfc3987_syntax'] = None; from jupyterhub.app import main; main()",
+)
+"""JupyterHub as its command starts it, but for the grammars that jsonschema compiles if it can:
+nothing here is checked by them, and they are more than half of what a start of a hub takes."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -82,6 +91,8 @@ class Deployment:
         network.reload()
         self.gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
         self.port, self.proxy_api, self.hub_port, self.service_port = free_ports(4)
+        first = 20_000 + 20 * secrets.randbelow(500)
+        self.app_ports = range(first, first + 20)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.state / "hub.log"
 
@@ -94,6 +105,7 @@ class Deployment:
             "BAI_PROXY_API_PORT": str(self.proxy_api),
             "BAI_HUB_PORT": str(self.hub_port),
             "BAI_SERVICE_PORT": str(self.service_port),
+            "BAI_APPS_PORTS": f"{self.app_ports.start}-{self.app_ports.stop - 1}",
             "BAI_HUB_IP": self.gateway,
             "BAI_NETWORK": self.network,
             "BAI_CATALOG": str(self.catalog),
@@ -102,7 +114,7 @@ class Deployment:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["jupyterhub", "-f", str(self.config)],
+                [*HUB, "-f", str(self.config)],
                 cwd=self.state,
                 env=env,
                 stdout=log,

@@ -26,6 +26,33 @@ FAILING = {
     ],
 }
 
+APPS = "bai-test/apps:1"
+TELLING = """
+import json, sys
+from tornado.ioloop import IOLoop
+from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler
+class Tell(RequestHandler):
+    def get(self):
+        self.add_header("Set-Cookie", "planted=1; Domain=localhost; HttpOnly")
+        self.add_header("Set-Cookie", "jupyterhub-hub-login=planted; Path=/")
+        self.write(json.dumps(dict(path=self.request.uri, headers=dict(self.request.headers))))
+    post = get
+class Echo(WebSocketHandler):
+    def check_origin(self, origin):
+        return True
+    def on_message(self, message):
+        self.write_message(message)
+Application([("/ws", Echo), ("/.*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+IOLoop.current().start()
+"""
+"""An app that tells what it was sent, plants cookies, and echoes messages at ``/ws``."""
+TELLS = {
+    "name": "tells",
+    "title": "Tells",
+    "command": ["/opt/bai/bin/python", "-c", TELLING, "{port}"],
+}
+
 MADE_FROM = "bai-test.made-from"
 """A label: the digest of what an image was made from."""
 DEBIAN = "debian:trixie-slim"
@@ -51,14 +78,23 @@ def ensure_failing_images(client: docker.DockerClient) -> None:
         _derive(client, BASE, reference, command)
 
 
+def ensure_apps_image(client: docker.DockerClient) -> None:
+    """A session image with an app that tells what it is sent."""
+    label = f"LABEL bai-spawner.apps={json.dumps(json.dumps([TELLS]))}"
+    command: list[str] = client.images.get(BASE).attrs["Config"]["Cmd"]
+    _derive(client, BASE, APPS, command, label)
+
+
 def ensure_light_image(client: docker.DockerClient) -> None:
     """A session that answers whatever is asked of it, in a few megabytes and no time at all."""
     _derive(client, DEBIAN, LIGHT, ["perl", "-e", ANSWER])
 
 
-def _derive(client: docker.DockerClient, base: str, reference: str, command: Sequence[str]) -> None:
-    """The base with another command; left alone where it is as it should be."""
-    source = f"{client.images.get(base).id} {json.dumps(command)}"
+def _derive(
+    client: docker.DockerClient, base: str, reference: str, command: Sequence[str], *more: str
+) -> None:
+    """The base with another command, and more changes; left alone where it is as it should be."""
+    source = f"{client.images.get(base).id} {json.dumps(command)}{''.join(more)}"
     digest = hashlib.sha256(source.encode()).hexdigest()
     with contextlib.suppress(docker.errors.ImageNotFound):
         if client.images.get(reference).labels.get(MADE_FROM) == digest:
@@ -66,7 +102,7 @@ def _derive(client: docker.DockerClient, base: str, reference: str, command: Seq
     name, _, tag = reference.partition(":")
     container: Any = client.containers.create(base, "true")
     try:
-        changes = [f"CMD {json.dumps(command)}", f"LABEL {MADE_FROM}={digest}"]
+        changes = [f"CMD {json.dumps(command)}", *more, f"LABEL {MADE_FROM}={digest}"]
         container.commit(name, tag, changes=changes)
     finally:
         container.remove()

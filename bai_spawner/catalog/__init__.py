@@ -11,11 +11,12 @@ from bai_spawner.catalog.environments import Environment, Preset
 from bai_spawner.catalog.fields import MIG_PROFILE, matches
 from bai_spawner.catalog.gpu import Gpu, Simulated
 from bai_spawner.catalog.nodes import Overcommit
-from bai_spawner.catalog.policies import Policy, TimeLimits
+from bai_spawner.catalog.policies import AppRules, Policy, TimeLimits
 from bai_spawner.catalog.reading import load_catalog
 
 __all__ = [
     "MIG_PROFILE",
+    "AppRules",
     "Catalog",
     "Environment",
     "Gpu",

@@ -20,7 +20,7 @@ from bai_spawner.catalog.fields import Key, Section
 from bai_spawner.catalog.folders import Folders, Writers
 from bai_spawner.catalog.gpu import MOST_QUANTA, Gpu
 from bai_spawner.catalog.nodes import Node, ResourceGroup
-from bai_spawner.catalog.policies import Policy
+from bai_spawner.catalog.policies import AppRules, Policy
 
 
 def _one_node(nodes: dict[str, Node]) -> dict[str, Node]:
@@ -45,6 +45,11 @@ class Catalog(Section):
     gpu: Gpu = Field(Gpu(), description="how a GPU is counted")
     folders: Folders = Field(Folders(), description="data folders")
     policies: tuple[Policy, ...] = Field(min_length=1, description="who may do what", strict=False)
+
+    def app_rules(self, policy: str) -> AppRules:
+        """How apps of a policy's sessions may be opened; of a policy that is gone: the last's."""
+        found = (one for one in self.policies if one.name == policy)
+        return next(found, self.policies[-1]).apps
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

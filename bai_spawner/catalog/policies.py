@@ -51,6 +51,13 @@ class TimeLimits(Section):
     extensions: int = Field(1, ge=1, le=1000, description="how often")
 
 
+class AppRules(Section):
+    """How apps may be opened on ports of the host (R35)."""
+
+    public: bool = Field(False, description="for everybody, without a login")
+    preferred_port: bool = Field(True, description="on the port that their user asks for first")
+
+
 class Policy(Section):
     """What some users may do. The first that matches applies; the last matches everyone."""
 
@@ -68,6 +75,7 @@ class Policy(Section):
     limits: Limits = Field(Limits(), description="in total")
     per_session: SessionLimits = Field(SessionLimits(), description="for one session")
     time: TimeLimits = Field(TimeLimits(), description="for one session")
+    apps: AppRules = Field(AppRules(), description="how they may be opened")
     folders: tuple[Literal["user", "group"], ...] = Field(
         ("user", "group"), description="whose folders may be mounted", strict=False
     )

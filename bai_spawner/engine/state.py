@@ -84,7 +84,7 @@ class ContainerState:
             exit_code=int(state["ExitCode"]),
             oom_killed=bool(state["OOMKilled"]),
             error=state["Error"],
-            address=next((n["IPAddress"] for n in networks.values() if n["IPAddress"]), ""),
+            address=_address(networks),
             labels=found["Config"]["Labels"] or {},
             created=datetime.fromisoformat(found["Created"]),
             pid=int(state.get("Pid") or 0),
@@ -94,7 +94,8 @@ class ContainerState:
 
     @classmethod
     def listed(cls, found: Mapping[str, Any]) -> ContainerState:
-        """From one entry of a list, which knows no exit code and no address."""
+        """From one entry of a list, which knows no exit code."""
+        networks = found.get("NetworkSettings", {}).get("Networks") or {}
         return cls(
             id=found["Id"],
             name=found["Names"][0].lstrip("/") if found["Names"] else "",
@@ -102,11 +103,16 @@ class ContainerState:
             exit_code=0,
             oom_killed=False,
             error="",
-            address="",
+            address=_address(networks),
             labels=found["Labels"] or {},
             created=datetime.fromtimestamp(found["Created"], UTC),
             disk=int(found.get("SizeRw") or 0),
         )
+
+
+def _address(networks: Mapping[str, Any]) -> str:
+    """Where a container is on the network that it is on."""
+    return next((n["IPAddress"] for n in networks.values() if n["IPAddress"]), "")
 
 
 class Verb(StrEnum):

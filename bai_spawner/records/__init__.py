@@ -1,8 +1,9 @@
 """Every session that ever was: who, what was granted, how it went, why it ended.
 
-`Records` reads and writes, and `Records.launches` what users keep to launch again. The
-hub's other rooms write through `bai_spawner.history`, which keeps the order and never
-makes a session wait. The database is SQLite or PostgreSQL, by its URL.
+`Records` reads and writes, `Records.launches` what users keep to launch again, and
+`Records.openings` which apps were opened on a port of the host. The hub's other rooms write
+through `bai_spawner.history`, which keeps the order and never makes a session wait. The
+database is SQLite or PostgreSQL, by its URL.
 """
 
 from bai_spawner.records.database import NotTaken, RecordsError
@@ -17,6 +18,7 @@ from bai_spawner.records.launches import (
     Outcome,
     kept_size,
 )
+from bai_spawner.records.openings import Begun, Opening, Openings, Use
 from bai_spawner.records.query import Choices, Query, Sort
 from bai_spawner.records.records import LOG_BYTES, Records
 from bai_spawner.records.watches import Watch
@@ -26,6 +28,7 @@ __all__ = [
     "LAST",
     "LOG_BYTES",
     "MOST_TEMPLATES",
+    "Begun",
     "Change",
     "Choices",
     "Facts",
@@ -35,6 +38,8 @@ __all__ = [
     "Launches",
     "Measure",
     "NotTaken",
+    "Opening",
+    "Openings",
     "Outcome",
     "Page",
     "Published",
@@ -43,6 +48,7 @@ __all__ = [
     "RecordsError",
     "SessionRecord",
     "Sort",
+    "Use",
     "Watch",
     "kept_size",
 ]

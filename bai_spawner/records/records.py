@@ -28,6 +28,7 @@ from bai_spawner.records.facts import (
 )
 from bai_spawner.records.launches import Launches
 from bai_spawner.records.listing import Listing
+from bai_spawner.records.openings import Openings
 from bai_spawner.records.rows import PEAKS, record, row
 from bai_spawner.records.tables import changes, logs, published, revisions, sessions
 from bai_spawner.records.watches import Watches
@@ -51,6 +52,7 @@ class Records(Listing, Watches):
         super().__init__(Database(url))
         self._insert = self._database.insert
         self.launches = Launches(self._database)
+        self.openings = Openings(self._database)
 
     def close(self) -> None:
         """Close the database."""

@@ -129,6 +129,34 @@ watches = Table(
     Column("extensions", Integer, nullable=False),
 )
 
+openings = Table(
+    "openings",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("app", String(32), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("public", Boolean, nullable=False),
+    Column("expires", Instant),
+    Column("allowed", JSON, nullable=False),
+    # a hash; empty where none is asked for
+    Column("password", Text, nullable=False),
+    Column("wanted", Integer),
+    Column("told", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("opened_by", String(255), nullable=False),
+    Column("opened_from", String(64), nullable=False),
+    Column("last_used", Instant),
+    Column("bytes_in", BigInteger, nullable=False, default=0),
+    Column("bytes_out", BigInteger, nullable=False, default=0),
+    Column("closed_at", Instant),
+    Column("closed_by", String(255), nullable=False, default=""),
+    Column("why", Text, nullable=False, default=""),
+    Index("openings_by_session", "session", "app"),
+    # those that are open, of which there are few, have no end; the others are in its order
+    Index("openings_by_end", "closed_at", "id"),
+)
+
 logs = Table(
     "logs",
     metadata,

@@ -16,9 +16,10 @@ from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from bai_spawner.app_proxy.client import Client
+from bai_spawner.parent import end_with
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
-from bai_spawner.service.parent import end_with
 from bai_spawner.service.settings import VARIABLE, Settings
 from bai_spawner.service.shelf import Shelf
 
@@ -64,6 +65,8 @@ async def serve(settings: Settings, sockets: list[socket.socket]) -> None:
         board,
         template_paths=settings.template_paths,
         shelf=shelf,
+        app_proxy=Client(Path(settings.app_proxy)) if settings.app_proxy else None,
+        apps_url=settings.apps_url,
     )
     shelf.begin()
     # the hub's proxy says who asks, and whether by HTTPS

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 
 from tornado.web import Application, RequestHandler
 
+from bai_spawner.app_proxy.client import Client
+from bai_spawner.app_proxy.site import Site
 from bai_spawner.errors import shown
-from bai_spawner.service import handlers, own, pages
+from bai_spawner.service import handlers, openings, own, pages
 from bai_spawner.service.availability import Availability
 from bai_spawner.service.board import Board
 from bai_spawner.service.data import Folders, OneFolder
+from bai_spawner.service.entering import Enter
 from bai_spawner.service.events import Events
 from bai_spawner.service.extending import Extend
 from bai_spawner.service.feed import Feed
@@ -37,6 +40,8 @@ def make_app(
     *,
     template_paths: Sequence[str] = (),
     shelf: Shelf | None = None,
+    app_proxy: Client | None = None,
+    apps_url: str = "",
 ) -> Application:
     """The application.
 
@@ -46,6 +51,8 @@ def make_app(
         board: what the hub published.
         template_paths: where the hub's templates are.
         shelf: the data folders; without it nothing may be asked of them.
+        app_proxy: opens apps on ports of the host; without it none are.
+        apps_url: where those are, without a port.
     """
     return Application(
         [
@@ -55,6 +62,7 @@ def make_app(
             (f"{prefix}oauth_callback", handlers.Callback),
             (f"{prefix}health", handlers.Health),
             (f"{prefix}launch", handlers.Launch),
+            (f"{prefix}enter", Enter),
             (rf"{prefix}api/openapi\.json", OpenApi, {"prefix": prefix}),
             (f"{prefix}api/visit", handlers.Visit),
             (f"{prefix}api/availability", Availability),
@@ -66,6 +74,10 @@ def make_app(
             (f"{prefix}api/sessions/([^/]+)", Session),
             (f"{prefix}api/sessions/([^/]+)/extend", Extend),
             (f"{prefix}api/sessions/([^/]+)/log", Log),
+            (f"{prefix}api/sessions/([^/]+)/apps", openings.SessionApps),
+            (f"{prefix}api/sessions/([^/]+)/apps/([^/]+)", openings.OpenApp),
+            (f"{prefix}api/openings", openings.Openings),
+            (f"{prefix}api/openings/([^/]+)", openings.OneOpening),
             (f"{prefix}api/events", Events),
             (f"{prefix}api/statistics", Statistics),
             (f"{prefix}api/whole", Whole),
@@ -80,6 +92,8 @@ def make_app(
         hub_base=hub_base,
         board=board,
         shelf=shelf,
+        app_proxy=app_proxy,
+        app_site=Site(apps_url, "", ""),
         feed=Feed(Look(board)),
         pages=pages.environment(template_paths),
         log_function=_log,

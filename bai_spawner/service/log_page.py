@@ -49,7 +49,7 @@ class LogPage(OneSession, Page):
             if error.status_code not in WORDS:
                 raise
             self.set_status(error.status_code)
-            self.draw("log_words.html", **WORDS[error.status_code])
+            self.draw("words.html", **WORDS[error.status_code])
             return
         if record.status.is_live:
             self._lead(record)
@@ -71,4 +71,4 @@ class LogPage(OneSession, Page):
             return
         title = f"{record.facts.name or record.facts.server} is ending"
         text = "The end of its log is kept, and is here as soon as it has ended."
-        self.draw("log_words.html", title=title, text=text, again=True)
+        self.draw("words.html", title=title, text=text, again=True)

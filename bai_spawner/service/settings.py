@@ -20,7 +20,8 @@ class Settings:
 
     ``env`` are variables of the hub's that the database's driver reads; ``template_paths``
     is where the hub finds its templates, an administrator's own among them; ``folders_root``
-    holds everybody's data folders.
+    holds everybody's data folders; ``app_proxy`` is the app proxy's socket, where there is
+    one, and ``apps_url`` where its apps are.
     """
 
     records_url: str
@@ -29,6 +30,8 @@ class Settings:
     env: dict[str, str] = field(default_factory=dict)
     template_paths: tuple[str, ...] = ()
     folders_root: str = ""
+    app_proxy: str = ""
+    apps_url: str = ""
 
     def write(self, path: Path) -> None:
         """Put them in a file that nobody else can read at any moment."""

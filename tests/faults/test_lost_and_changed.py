@@ -94,6 +94,7 @@ def test_sessions_outlive_the_loss_of_the_records(make: Callable[..., Deployment
         assert ended.end.ending is Ending.USER
 
 
+@pytest.mark.alone
 def test_a_session_whose_environment_group_and_node_are_withdrawn_is_tracked_and_stops(
     make: Callable[..., Deployment], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.deployment import REPO, Deployment, Visitor
-from tests.images import ensure_failing_images
+from tests.images import ensure_apps_image, ensure_failing_images
 
 _numbers = itertools.count(1)
 
@@ -24,6 +24,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     )
     try:
         ensure_failing_images(made.docker)
+        ensure_apps_image(made.docker)
         made.start()
         yield made
     finally:

@@ -28,7 +28,7 @@ def session(deployment: Deployment, user: Visitor) -> Iterator[Session]:
 
 def terminal(session: Session, command: str) -> str:
     """What the web terminal shows after a command."""
-    assert session.http.get("/terminal/").status_code == 200
+    assert eventually(lambda: session.http.get("/terminal/").status_code == 200)
     url = f"{session.http.base_url}terminal/ws".replace("http", "ws", 1)
     headers = {"Authorization": session.http.headers["Authorization"]}
     with connect(url, additional_headers=headers, subprotocols=["tty"]) as socket:  # type: ignore[list-item]

@@ -87,6 +87,7 @@ def test_a_gpu_that_nothing_can_serve_is_refused_in_words(user: Visitor) -> None
     assert lines(user.start("one", {"preset": "accelerated"}))[0].endswith("has no GPU")
 
 
+@pytest.mark.alone
 def test_what_does_not_fit_now_is_refused_in_words(
     deployment: Deployment, admin: Visitor, newcomer: Callable[..., Visitor]
 ) -> None:
@@ -208,7 +209,8 @@ def test_a_refusal_shows_on_the_form_with_the_values_kept(user: Visitor) -> None
 def test_a_folder_that_is_mounted_automatically_counts_as_mounted(user: Visitor) -> None:
     """`.local` is, in this catalogue: the form does not ask (R18)."""
     page = user.post_form({"environment": "python"})
-    assert page.url.path.startswith("/hub/spawn-pending/")
+    # the hub follows a start for a second: a fast one is over by then
+    assert page.url.path.startswith(("/hub/spawn-pending/", f"/user/{user.user}/one/"))
     assert user.ready("one")
 
 

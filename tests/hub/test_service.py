@@ -161,6 +161,7 @@ def test_the_service_has_no_role_and_the_hubs_database_no_url_of_the_records(
     assert roles == 0
     assert "records.sqlite" not in environment, "a URL may hold a password"
     assert json.loads(scopes) == [
+        "access:servers",
         "access:services!service=sessions",
         "delete:servers",
         "read:users:groups",
@@ -233,6 +234,7 @@ def test_a_visitors_token_may_read_names_and_groups_end_servers_and_do_nothing_e
         f"read:users:name!user={user.user}",
         f"read:users:groups!user={user.user}",
         f"delete:servers!user={user.user}",
+        f"access:servers!user={user.user}",
     }
 
 

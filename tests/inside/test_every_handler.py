@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tornado.web import RequestHandler
 
+from bai_spawner import tunnel
 from bai_spawner.server_extension.app import PARTS, SessionApp
 from bai_spawner.server_extension.ssh.server import SshServer
 from tests.inside.conftest import Serve, Served
@@ -41,6 +42,9 @@ PUBLIC = {
     r"bai/apps/static/(starting.css|starting.js)": "bai/apps/static/starting.js",
 }
 """Our own scripts and styles, the same for everybody: a browser loads modules without a token."""
+KEYED = {r"bai/tunnel/([^/]+)": "bai/tunnel/lab"}
+"""Opened by the session's key: a token is neither needed nor enough, and a right is nothing."""
+KEY = tunnel.key_of(b"a secret", "of a session")
 
 
 @pytest.fixture
@@ -48,6 +52,8 @@ async def served(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A server with all parts; its keys are in the test's own folders, and it has no sshd."""
     defaults = {"home": tmp_path / "work", "run": tmp_path / "ssh", "command": ("false",)}
     monkeypatch.setattr(SshServer.__init__, "__kwdefaults__", defaults)
+    monkeypatch.setattr("bai_spawner.tunnel.KEY_FILE", tmp_path / "tunnel.key")
+    (tmp_path / "tunnel.key").write_text(KEY)
     started: Served = await serve(*PARTS)
     return started
 
@@ -64,7 +70,7 @@ def answered(served: Served) -> dict[str, set[str]]:
 
 
 async def test_every_address_is_known_here(served: Served) -> None:
-    assert set(answered(served)) == {*ADDRESSES, *PUBLIC}
+    assert set(answered(served)) == {*ADDRESSES, *PUBLIC, *KEYED}
 
 
 async def test_without_a_token_nothing_is_answered(served: Served) -> None:
@@ -88,11 +94,24 @@ async def test_with_a_token_and_without_the_right_nothing_is_answered(served: Se
             assert answer.status_code == 403 or slash, (method, address, answer.status_code)
 
 
+async def test_what_is_opened_by_a_key_is_answered_to_nobody_without_it(served: Served) -> None:
+    methods = answered(served)
+    for pattern, address in KEYED.items():
+        for client in (served.stranger, served.allowed):
+            for method in METHODS:
+                answer = await client.request(method, address)
+                expected = 403 if method in methods[pattern] else 405
+                assert answer.status_code == expected, (method, address)
+        with_key = {tunnel.HEADER: KEY, "Connection": "Upgrade", "Upgrade": tunnel.PROTOCOL}
+        answer = await served.stranger.get(address, headers=with_key)
+        assert answer.status_code == 409  # a page of the server itself, which has no tunnel
+
+
 async def test_a_method_that_an_address_does_not_know_is_refused(served: Served) -> None:
     for pattern, known in answered(served).items():
         if pattern.startswith("terminal"):  # hands on whatever comes
             continue
-        address = {**ADDRESSES, **PUBLIC}[pattern]
+        address = {**ADDRESSES, **PUBLIC, **KEYED}[pattern]
         for method in METHODS if known else ():
             answer = await served.allowed.request(method, address)
             assert (answer.status_code == 405) == (method not in known), (method, address)

@@ -17,9 +17,9 @@ from typing import Any
 from sqlalchemy import Engine, event
 from tornado.web import RequestHandler
 
+from bai_spawner.parent import end_with
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
-from bai_spawner.service.parent import end_with
 from tests.service import BASE, PREFIX, FakeHub, serving
 
 

@@ -35,6 +35,14 @@ class Shown:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def commands(self, command: str) -> None:
+        """Type a command of tmux's, once it asks for one."""
+        self.keys("Control+b", ":")
+        last = "term.buffer.active.getLine(term.buffer.active.baseY + term.rows - 1)"
+        asks = f"{last}.translateToString(true).startsWith(':')"
+        assert eventually(lambda: self.page.evaluate(asks))
+        self.page.keyboard.type(f"{command}\n")
+
     def says(self, command: str, text: str) -> None:
         """Type a command, and wait for its words on the screen."""
         self.page.keyboard.type(f"{command}\n")
@@ -269,8 +277,7 @@ def test_with_the_mouse_on_a_drag_reaches_the_clipboard_offered_by_the_browser_o
 def test_with_the_mouse_off_a_drag_selects_and_ctrl_c_copies(
     terminal: Shown, shots: Callable[[Page, str], None]
 ) -> None:
-    terminal.keys("Control+b")
-    terminal.page.keyboard.type(":set -g mouse off\n")
+    terminal.commands("set -g mouse off")
     assert eventually(lambda: "off" in terminal.tmux("show", "-g", "mouse"))
     terminal.says("echo of this line; echo; cat", "\nof this line")
     terminal.drag_over("of this line")
@@ -282,8 +289,7 @@ def test_with_the_mouse_off_a_drag_selects_and_ctrl_c_copies(
     assert terminal.asked("pane_current_command") == "cat", "and nothing was interrupted"
     terminal.keys("Control+c")
     assert eventually(lambda: terminal.asked("pane_current_command") == "bash")
-    terminal.keys("Control+b")
-    terminal.page.keyboard.type(":set -g mouse on\n")
+    terminal.commands("set -g mouse on")
     assert eventually(lambda: "on" in terminal.tmux("show", "-g", "mouse"))
 
 

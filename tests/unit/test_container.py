@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from bai_spawner import labels
-from bai_spawner.container import APPS, SSH_PORT, USER_ENV, ContainerSpec, Placing, build_spec
+from bai_spawner.container import (
+    APPS,
+    SSH_PORT,
+    TUNNEL_KEY,
+    USER_ENV,
+    ContainerSpec,
+    Placing,
+    build_spec,
+)
 from bai_spawner.ledger import Allocation
 from bai_spawner.ports import Listening
 from tests.examples import a_grant
@@ -63,3 +71,11 @@ def test_apps_and_variables_are_files_and_are_not_there_without_any() -> None:
     found = {file.path: json.loads(file.content) for file in made.files}
     assert found == {USER_ENV: {"NAME": "{0}"}, APPS: [{"name": "x"}]}
     assert {file.mode for file in made.files} == {0o400}
+
+
+def test_the_key_of_tunnels_is_a_file_that_the_session_alone_may_read() -> None:
+    made = spec(tunnel_key="ab" * 32)
+    (file,) = made.files
+    assert (file.path, file.content, file.mode) == (TUNNEL_KEY, b"ab" * 32, 0o400)
+    assert "ab" * 32 not in repr(made)
+    assert "ab" * 32 not in str({**made.environment, **made.labels})

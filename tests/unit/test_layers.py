@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "bai_spawner"
-SHARED = {"apps", "statistics"}
+SHARED = {"apps", "statistics", "tunnel"}
 """What the hub and a session's container both have, of the standard library alone."""
 BASE = {"errors", "units", "names", "enforcement", "labels"}
 CATALOG = BASE | {"catalog"}
@@ -23,7 +23,7 @@ LIFECYCLE = RECONCILE | RECORDS | {"history", "steps", "lifecycle"}
 KEEPER = LIFECYCLE | {"apps", "statistics", "meter", "keeper"}
 BULLETIN = POLICY | RECORDS | {"apps", "limits", "bulletin"}
 TIMEKEEPER = KEEPER | BULLETIN | {"timekeeper"}
-RUNTIME = TIMEKEEPER | {"whole", "entries", "metrics", "form", "runtime"}
+RUNTIME = TIMEKEEPER | {"whole", "entries", "metrics", "form", "tunnel", "runtime"}
 
 TABLE: dict[str, tuple[set[str], set[str]]] = {
     # a module, what it may import of ours, and what of others beside the standard library
@@ -39,7 +39,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
     "ledger": (LEDGER, set()),
     "folders": (POLICY, set()),
     "ports": (BASE, set()),
-    "container": (LEDGER | {"folders", "ports"}, set()),
+    "container": (LEDGER | {"folders", "ports", "tunnel"}, set()),
     "engine": ({"container", "labels", "errors"}, {"docker", "requests", "urllib3"}),
     "reasons": (BASE, set()),
     "records": (RECORDS, {"sqlalchemy", "alembic"}),
@@ -67,11 +67,32 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
     "hub": (
-        RUNTIME | {"assets", "refusal", "together", "spawner", "service"},
+        RUNTIME | {"assets", "refusal", "together", "spawner", "service", "hub_apps"},
         {"jupyterhub", "prometheus_client", "sqlalchemy", "traitlets"},
     ),
+    "app_proxy": (
+        POLICY | RECORDS | {"apps", "bulletin", "parent", "tunnel"},
+        {"aiohttp", "markupsafe", "multidict", "yarl"},
+    ),
+    "parent": (set(), set()),
+    "hub_apps": (
+        RUNTIME | {"app_proxy", "ports", "spawner"},
+        {"jupyterhub", "sqlalchemy"},
+    ),
     "service": (
-        POLICY | RECORDS | {"apps", "assets", "bulletin", "folders", "form", "limits"},
+        POLICY
+        | RECORDS
+        | {
+            "app_proxy",
+            "parent",
+            "ports",
+            "apps",
+            "assets",
+            "bulletin",
+            "folders",
+            "form",
+            "limits",
+        },
         {"jupyterhub.services", "jupyterhub.utils", "tornado", "jinja2", "traitlets", "yaml"},
     ),
     "server_extension": (

@@ -227,7 +227,7 @@ async def test_a_session_that_dies_is_noticed_long_before_the_deadline(
 ) -> None:
     starting = asyncio.create_task(launch(port=1, seconds=60))
     async with asyncio.timeout(30):
-        while not ((state := engine._find("c1")) and state.status == "running"):
+        while not ((state := engine._find("c1")) and state.status == "running"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     engine._change("c1", status="exited", exit_code=137, oom_killed=True)
     with pytest.raises(StartFailed, match="more memory than it was granted"):

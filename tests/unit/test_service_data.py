@@ -543,7 +543,9 @@ async def test_what_is_left_in_the_trash_is_settled_when_the_service_begins(
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the service logged, among the lines of others."""
-    return [record.getMessage() for record in caplog.records if record.name == "bai_spawner.service"]
+    return [
+        record.getMessage() for record in caplog.records if record.name == "bai_spawner.service"
+    ]
 
 
 async def test_what_cannot_be_removed_is_told_to_the_administrator_in_a_line(

@@ -16,7 +16,7 @@ import pytest
 from bai_spawner import bulletin
 from bai_spawner.apps import BUILT_IN, App, to_json
 from bai_spawner.errors import EngineAway
-from bai_spawner.keeper import Hub, Servers
+from bai_spawner.keeper import Hub, Runs, Servers
 from bai_spawner.labels import Key, SessionLabels
 from bai_spawner.ledger import Capacity, Ledger
 from bai_spawner.limits import Why
@@ -124,11 +124,11 @@ def keeper(world: World, limits: dict[str, Any] = IDLE, *, pace: float = 300) ->
 
 
 async def look(
-    timekeeper: Timekeeper, world: World, minute: float, running: dict[str, str] | None = None
+    timekeeper: Timekeeper, world: World, minute: float, running: dict[str, Runs] | None = None
 ) -> float:
     """One round at a minute after noon; the minutes until it wants to look again."""
     world.minute = minute
-    there = {r.facts.id: "" for r in world.records} if running is None else running
+    there = {r.facts.id: Runs() for r in world.records} if running is None else running
     pause = await timekeeper.look(Hub(Servers, world.told.append), there)
     await asyncio.sleep(0.01)
     return round(pause / 60, 3)
@@ -205,7 +205,7 @@ async def test_while_the_records_are_away_no_warning_stands(world: World) -> Non
     timekeeper = keeper(world, LIFETIME)
     await look(timekeeper, world, 51)
     world.fail = RecordsError("they do not answer")
-    task = asyncio.create_task(timekeeper.run(Hub(Servers), lambda: {"one": ""}))
+    task = asyncio.create_task(timekeeper.run(Hub(Servers), lambda: {"one": Runs()}))
     await asyncio.sleep(0.01)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -288,7 +288,7 @@ async def test_sessions_that_do_not_run_have_no_time(world: World) -> None:
     await look(timekeeper, world, 100)
     world.records[0] = a_record(Status.RUNNING)
     await look(timekeeper, world, 100, running={})
-    assert world.published == [{"one": {"apps": [], "time": None, "warned": {}}}, {}]
+    assert world.published == [{"one": {"apps": [], "time": None, "warned": {}, "address": ""}}, {}]
 
 
 # ---- what is told
@@ -298,12 +298,16 @@ async def test_apps_and_time_are_published_and_since_when_the_warning_stands(wor
     world.minute = 65
     world.says(10)
     label = to_json([App("board", "TensorBoard", port=6006)])
-    running = {"one": label, "two": "{broken", "three": to_json(BUILT_IN)}
+    texts = {"one": label, "two": "{broken", "three": to_json(BUILT_IN)}
+    running = {session: Runs(text, f"at-{session}") for session, text in texts.items()}
     await look(keeper(world), world, 65, running)
     (told,) = world.published
     assert told["one"]["apps"] == [{"name": "board", "title": "TensorBoard", "port": 6006}]
     assert told["one"]["time"]["ends"] == minutes(75).isoformat(timespec="seconds")
-    assert told["two"] == told["three"] == {"apps": [], "time": None, "warned": {}}
+    assert told["one"]["address"] == "at-one"
+    for session in ("two", "three"):
+        nothing = {"apps": [], "time": None, "warned": {}}
+        assert told[session] == {**nothing, "address": f"at-{session}"}
     body = json.dumps(told)
     assert bulletin.read_warned(body, "one") == {Why.IDLE: minutes(65)}
     assert bulletin.read_warned(body, "two") == bulletin.read_warned(body, "none") == {}
@@ -321,7 +325,7 @@ async def test_what_does_not_change_is_not_published_each_time(world: World) -> 
 async def test_without_limits_the_records_are_not_asked(world: World) -> None:
     world.fail = AssertionError("asked")
     await look(keeper(world, {}), world, 5)
-    assert world.published == [{"one": {"apps": [], "time": None, "warned": {}}}]
+    assert world.published == [{"one": {"apps": [], "time": None, "warned": {}, "address": ""}}]
 
 
 async def test_it_looks_again_when_something_is_due(world: World) -> None:
@@ -352,7 +356,7 @@ async def test_it_looks_soon_when_other_sessions_run_and_goes_on_after_any_failu
 ) -> None:
     monkeypatch.setattr("bai_spawner.timekeeper.LOOK_EVERY", 0.01)
     world = World()
-    running = {"one": ""}
+    running = {"one": Runs()}
     timekeeper = keeper(world, {}, pace=0.05)
     world.away = EngineAway("it does not answer")
     task = asyncio.create_task(timekeeper.run(Hub(Servers), lambda: running))
@@ -367,7 +371,10 @@ async def test_it_looks_soon_when_other_sessions_run_and_goes_on_after_any_failu
     assert list(world.published[-1]) == ["one"]
     timekeeper._pace = 60
     await asyncio.sleep(0.1)
-    running["two"] = ""
+    running["two"] = Runs()
     await asyncio.sleep(0.1)
     assert list(world.published[-1]) == ["one", "two"]
+    running["two"] = Runs(address="there")
+    await asyncio.sleep(0.1)
+    assert world.published[-1]["two"]["address"] == "there"
     task.cancel()

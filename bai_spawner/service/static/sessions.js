@@ -112,7 +112,7 @@ const prepareActs = (service, refresh) => {
   };
   const acts = {
     about: ({ session }) => showDetails(session, { service, prolong: lengthen }),
-    apps: ({ session }) => showApps(session),
+    apps: ({ session }) => showApps(session, service),
     power: ({ shown }) => terminate([shown], acting),
     prolong: ({ session }, { dataset }) => lengthen(session, dataset.what),
   };

@@ -1,6 +1,7 @@
 // The apps of a session, to be opened in a window of their own (R35).
 
 import { make } from "./dom.js";
+import { Openings } from "./sessions_openings.js";
 import { showPanel } from "./sessions_panel.js";
 
 const OURS = { lab: "fa-flask", notebook: "fa-book", terminal: "fa-terminal" };
@@ -51,8 +52,23 @@ const loadIcons = async (list, apps) => {
 
 const categories = (apps) => [...Map.groupBy(apps, ({ category }) => category)];
 
+/**
+ * Opens an app on a port of its own. The window is made at once, while the browser knows that
+ * somebody asked for it; one that asks for something first is led to where that is done.
+ */
+const openOnPort = async (app, openings) => {
+  const shown = window.open("", "_blank");
+  if (shown) shown.opener = null;
+  const url = await openings.open(app.name);
+  if (!shown) return;
+  if (url) shown.location.replace(app.asks ? new URL(app.url, window.location) : url);
+  else shown.close();
+};
+
 /** Shows what can be opened in a session; resolves when the dialog was closed. */
-export const showApps = ({ name, apps }) => {
+export const showApps = (session, service) => {
+  const { name, apps } = session;
+  const openings = new Openings(session, service);
   const list = make(
     "div",
     { class: "bai-apps" },
@@ -63,7 +79,15 @@ export const showApps = ({ name, apps }) => {
       make("ul", {}, ...some.map(entry)),
     )),
   );
-  const closed = showPanel(`Apps of ${name}`, list);
+  list.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-app]");
+    const app = link && apps.find((one) => one.name === link.dataset.app);
+    if (!app || app.name in OURS || !openings.areChosen) return;
+    event.preventDefault();
+    openOnPort(app, openings);
+  });
+  const closed = showPanel(`Apps of ${name}`, list, openings.element);
   loadIcons(list, apps);
+  openings.load();
   return closed;
 };

@@ -1,0 +1,110 @@
+"""Apps opened on ports of the host, from the Sessions page: public, private, closed again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, expect
+
+from tests.deployment import Deployment, Visitor, eventually
+from tests.session import Session
+
+SLOW = 90_000
+"""Milliseconds for TensorBoard to load, on a machine that does much else."""
+
+
+@pytest.fixture(scope="module")
+def session(deployment: Deployment) -> Iterator[Session]:
+    """A session in which TensorBoard runs."""
+    visitor: Visitor = deployment.login("olga")
+    options = {"environment": "numpy", "version": "2.4"}
+    assert visitor.start("board", options, name="thesis").is_success
+    assert visitor.ready("board")
+    made = Session(deployment, visitor, "board")
+    made.run("mkdir", "-p", "/home/work/logs/run-1")
+    asked = made.http.post("/bai/api/apps/tensorboard", json={"directory": "logs"})
+    assert asked.status_code == 202, asked.text
+    url = "/bai/api/apps/tensorboard"
+    assert eventually(lambda: made.http.get(url).json()["state"] == "running", seconds=90)
+    yield made
+    made.http.close()
+    visitor.stop_all()
+    visitor.http.close()
+
+
+@pytest.fixture
+def nobody(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that is logged in nowhere."""
+    made = browser.new_context()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dialog(deployment: Deployment, session: Session, login: Callable[..., Page]) -> Locator:
+    """The session's apps, on the Sessions page."""
+    page = login("olga")
+    page.goto(f"{deployment.url}/services/sessions/")
+    row = page.get_by_role("row").filter(has_text="thesis")
+    row.get_by_role("button", name=re.compile("Apps")).click()
+    return page.get_by_role("dialog", name="Apps of thesis")
+
+
+def opened(dialog: Locator) -> str:
+    """Open TensorBoard with what was chosen; its address."""
+    with dialog.page.expect_popup() as popup:
+        dialog.get_by_role("link", name=re.compile("TensorBoard")).first.click()
+    popup.value.close()
+    link = dialog.locator(".bai-openings a")
+    expect(link).to_have_count(1)
+    return str(link.get_attribute("href"))
+
+
+def closed(dialog: Locator, nobody: BrowserContext, url: str) -> None:
+    dialog.get_by_role("button", name=re.compile("Close TensorBoard")).click()
+    expect(dialog.locator(".bai-openings li")).to_have_count(0)
+    expect(dialog.get_by_role("status")).to_contain_text("nobody reaches")
+    with pytest.raises(Error, match="ERR_CONNECTION_REFUSED"):
+        nobody.new_page().goto(url)
+
+
+def test_a_public_app_is_seen_without_a_login_until_it_is_closed(
+    dialog: Locator,
+    nobody: BrowserContext,
+    axe: Callable[[Page], list[str]],
+    shots: Callable[[Page, str], None],
+) -> None:
+    dialog.get_by_label("Open app to public").check()
+    expect(dialog.get_by_text("Whoever has its address gets in")).to_be_visible()
+    assert axe(dialog.page) == []
+    shots(dialog.page, "apps-options")
+    url = opened(dialog)
+    assert re.fullmatch(r"http://localhost:\d+/", url)
+    expect(dialog.locator(".badge")).to_have_text("public")
+    assert axe(dialog.page) == []
+    shots(dialog.page, "apps-open")
+    stranger = nobody.new_page()
+    stranger.goto(url)
+    expect(stranger.get_by_text("/home/work/logs")).to_be_visible(timeout=SLOW)
+    closed(dialog, nobody, url)
+
+
+def test_a_private_app_on_its_preferred_port_lets_its_user_in_by_the_hubs_login(
+    deployment: Deployment, dialog: Locator, nobody: BrowserContext
+) -> None:
+    port = deployment.app_ports.start + 3
+    dialog.get_by_label("Try preferred port").check()
+    dialog.get_by_label("Preferred port", exact=True).fill(str(port))
+    url = opened(dialog)
+    assert url == f"http://localhost:{port}/"
+    expect(dialog.get_by_text("Private: you")).to_be_visible()
+    mine = dialog.page.context.new_page()
+    mine.goto(url)
+    assert mine.url == f"{url}", "seen at its own address, after the way over the hub"
+    expect(mine.get_by_text("/home/work/logs")).to_be_visible(timeout=SLOW)
+    stranger = nobody.new_page()
+    stranger.goto(url)
+    expect(stranger).to_have_url(re.compile(r"127\.0\.0\.1:\d+/hub/login"))
+    closed(dialog, nobody, url)
