@@ -65,6 +65,7 @@ def install(c: Any) -> BaiRuntime:
         {
             "new_server_name": lambda _user: new_server_name(),
             "bai_service": lambda _user: _service_path(),
+            "bai_apps": bool(runtime.apps_url),
             "bai_static": lambda _user: f"{_service_path()}static/{digest()}/",
         }
     )

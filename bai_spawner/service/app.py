@@ -58,6 +58,7 @@ def make_app(
         [
             (prefix, pages.Sessions),
             (f"{prefix}data", pages.Data),
+            (f"{prefix}apps", pages.Apps),
             (f"{prefix}log/([^/]+)", LogPage),
             (f"{prefix}oauth_callback", handlers.Callback),
             (f"{prefix}health", handlers.Health),

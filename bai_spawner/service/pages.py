@@ -76,6 +76,7 @@ class Page(Visited):
             "admin": bool(visitor.get("admin")),
             "new_server_name": new_server_name(),
             "bai_service": service,
+            "bai_apps": self.settings["app_proxy"] is not None,
             "bai_static": f"{service}static/{digest()}/",
         }
 
@@ -96,6 +97,15 @@ class Data(Page):
     def get(self) -> None:
         """Answer with the page."""
         self.draw("data.html")
+
+
+class Apps(Page):
+    """``apps``: what is open on ports of the host."""
+
+    @authenticated
+    def get(self) -> None:
+        """Answer with the page."""
+        self.draw("apps.html")
 
 
 def _sha256(code: bytes) -> str:

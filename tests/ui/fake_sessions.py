@@ -79,6 +79,10 @@ class FakeSessions:
     time: dict[str, dict[str, Any]] = field(default_factory=dict)
     apps: dict[str, tuple[App, ...]] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+    offers: dict[str, bool] = field(
+        default_factory=lambda: {"offered": True, "public": False, "preferred_port": False}
+    )
+    """How apps may be opened on ports of the host."""
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     measured: float = 3.0
     """Seconds since the hub measured."""
@@ -357,6 +361,8 @@ class _Handler(BaseHTTPRequestHandler):
             fake.bodies.append(body)
             status, words = fake.refusals.get(one, (200, ""))
             self._json({"message": words} if words else {"time": fake.time[one]}, status)
+        elif part == "apps":
+            self._json({**fake.offers, "open": []})
         elif part == "log":
             kept = {"X-Bai-Log": "kept" if one in fake.logs else "none"}
             self._answer(fake.logs.get(one, "").encode(), "text/plain; charset=utf-8", 200, kept)

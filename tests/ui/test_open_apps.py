@@ -99,7 +99,7 @@ def test_a_private_app_on_its_preferred_port_lets_its_user_in_by_the_hubs_login(
     dialog.get_by_label("Preferred port", exact=True).fill(str(port))
     url = opened(dialog)
     assert url == f"http://localhost:{port}/"
-    expect(dialog.get_by_text("Private: you")).to_be_visible()
+    expect(dialog.get_by_text("Private: its user")).to_be_visible()
     mine = dialog.page.context.new_page()
     mine.goto(url)
     assert mine.url == f"{url}", "seen at its own address, after the way over the hub"
@@ -108,3 +108,35 @@ def test_a_private_app_on_its_preferred_port_lets_its_user_in_by_the_hubs_login(
     stranger.goto(url)
     expect(stranger).to_have_url(re.compile(r"127\.0\.0\.1:\d+/hub/login"))
     closed(dialog, nobody, url)
+
+
+def test_a_superadmin_sees_what_is_open_and_was_and_closes_it(
+    deployment: Deployment,
+    dialog: Locator,
+    login: Callable[..., Page],
+    nobody: BrowserContext,
+    axe: Callable[[Page], list[str]],
+    shots: Callable[[Page, str], None],
+) -> None:
+    dialog.get_by_label("Open app to public").check()
+    url = opened(dialog)
+    page = login("admin")
+    page.get_by_role("link", name="Apps", exact=True).click()
+    item = page.get_by_role("list", name="Open apps").get_by_role("listitem")
+    expect(item).to_have_count(1, timeout=20_000)
+    expect(item).to_contain_text("tensorboard of thesis, olga")
+    expect(item).to_contain_text(re.compile(r"Opened \d\d:\d\d by olga from 127"))
+    expect(item.get_by_role("link")).to_have_attribute("href", url)
+    assert axe(page) == []
+    shots(page, "open-apps")
+    page.set_viewport_size({"width": 360, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    shots(page, "open-apps-narrow")
+    item.get_by_role("button", name="Close tensorboard of thesis").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="CLOSE").click()
+    expect(page.get_by_text("No app is open.")).to_be_visible()
+    closed_one = page.get_by_role("region", name="Closed").get_by_role("listitem").first
+    expect(closed_one).to_contain_text("closed by an administrator")
+    assert axe(page) == []
+    with pytest.raises(Error, match="ERR_CONNECTION_REFUSED"):
+        nobody.new_page().goto(url)

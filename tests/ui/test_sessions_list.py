@@ -477,12 +477,29 @@ def test_apps_open_in_a_window_of_their_own(
     ]
     assert axe(page) == []
     shots(page, "sessions-apps")
+    expect(dialog.get_by_role("group", name="Options")).to_have_count(0)
     with page.context.expect_page() as another:
         links.first.click()
     assert another.value.url.endswith("/user/ada/s1/lab")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("button", name="Apps of train")).to_be_focused()
+
+
+@pytest.mark.parametrize("which", ["public", "preferred_port"])
+def test_of_the_options_for_apps_those_are_shown_that_the_policy_offers(
+    fake: FakeSessions, opened: Opened, which: str
+) -> None:
+    """R51."""
+    fake.add("train")
+    fake.offers[which] = True
+    page = opened()
+    press(page, "Apps of train")
+    options = page.get_by_role("group", name="Options")
+    names = {"public": "Open app to public", "preferred_port": "Try preferred port"}
+    for what, name in names.items():
+        box = options.get_by_role("checkbox", name=name)
+        expect(box).to_have_count(1 if what == which else 0)
 
 
 def test_all_that_is_known_is_shown_with_the_end_of_the_log(

@@ -1,8 +1,9 @@
 // Apps on ports of the host: how one is opened there, who can reach it, and its end (R35 to R37).
 
 import { make, write } from "./dom.js";
+import { used, whom } from "./openings_words.js";
 import { now } from "./sessions_clock.js";
-import { moment, size } from "./sessions_words.js";
+import { moment } from "./sessions_words.js";
 
 const FIRST = 1024;
 const LAST = 65535;
@@ -23,18 +24,6 @@ const field = (id, text, attributes) => make(
   make("label", { class: "form-label", for: id }, text),
   make("input", { class: "form-control form-control-sm", id, ...attributes }),
 );
-
-/** Who an app is open to, in words. */
-const whom = ({ public: isPublic, allowed, password, expires }) => {
-  if (!isPublic) return "Private: you, and whom you shared the session with";
-  const from = allowed.length ? ` from ${allowed.join(", ")}` : "";
-  const by = password ? " with the password" : "";
-  const end = expires ? `, until ${moment(expires, now())}` : "";
-  return `Public: everybody${from}${by}${end}`;
-};
-
-const used = ({ last_used: last, bytes_out: bytes }) =>
-  last ? `used ${moment(last, now())}, ${size(bytes)} sent` : "not used yet";
 
 const row = (opening, titles, close) => {
   const link = make(
@@ -62,7 +51,8 @@ const row = (opening, titles, close) => {
     make(
       "div",
       { class: "bai-fine" },
-      `${whom(opening)}; open since ${moment(opening.opened, now())}, ${used(opening)}. `,
+      `${whom(opening, now())}; open since ${moment(opening.opened, now())},`
+        + ` ${used(opening, now())}. `,
       opening.told,
     ),
     button,
