@@ -75,22 +75,22 @@ while (my $visitor = $door->accept) {
 def ensure_failing_images(client: docker.DockerClient) -> None:
     """Give the session image a command that never answers, and one that ends at once."""
     for reference, command in FAILING.items():
-        _derive(client, BASE, reference, command)
+        derive(client, BASE, reference, command)
 
 
 def ensure_apps_image(client: docker.DockerClient) -> None:
     """A session image with an app that tells what it is sent."""
     label = f"LABEL bai-spawner.apps={json.dumps(json.dumps([TELLS]))}"
     command: list[str] = client.images.get(BASE).attrs["Config"]["Cmd"]
-    _derive(client, BASE, APPS, command, label)
+    derive(client, BASE, APPS, command, label)
 
 
 def ensure_light_image(client: docker.DockerClient) -> None:
     """A session that answers whatever is asked of it, in a few megabytes and no time at all."""
-    _derive(client, DEBIAN, LIGHT, ["perl", "-e", ANSWER])
+    derive(client, DEBIAN, LIGHT, ["perl", "-e", ANSWER])
 
 
-def _derive(
+def derive(
     client: docker.DockerClient, base: str, reference: str, command: Sequence[str], *more: str
 ) -> None:
     """The base with another command, and more changes; left alone where it is as it should be."""

@@ -32,6 +32,8 @@ from bai_spawner.app_proxy.tunnels import NotReached, Target, TunnelConnector
 
 MOST_TUNNELS = 512
 """To one app; a WebSocket has one for itself."""
+CONNECT_SECONDS = 20.0
+"""How long a request waits for a tunnel, while there are as many as there may be."""
 CHUNK = 256 * 1024
 SMALL = 64 * 1024
 """Bytes of an answer that is sent in one piece."""
@@ -80,7 +82,7 @@ class Passage:
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=SKIPPED,
-            timeout=ClientTimeout(total=None),
+            timeout=ClientTimeout(total=None, connect=CONNECT_SECONDS),
             max_line_size=32 * 1024,
             max_field_size=64 * 1024,
             read_bufsize=CHUNK,

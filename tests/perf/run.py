@@ -19,6 +19,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2] / "scripts"))
 import docker
 
 from progress import SetupError, fail
+from tests.perf.app_access import measure_app_access
 from tests.perf.availability import answers
 from tests.perf.decisions import decisions, decisions_on_devices
 from tests.perf.form import forms
@@ -34,6 +35,7 @@ from tests.perf.start import measure_starts
 PARTS = (
     "start",
     "inside",
+    "apps",
     "decisions",
     "placement",
     "form",
@@ -57,6 +59,8 @@ def main() -> int:
             measure_starts(client, asked.starts, say)
         if asked.only in {None, "inside"}:
             measure_inside(client, say)
+        if asked.only in {None, "apps"}:
+            measure_app_access(client, say)
     except SetupError as error:
         return fail(error)
     for measured in _without_engine(asked.only):

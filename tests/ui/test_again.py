@@ -287,12 +287,13 @@ def test_a_link_leads_through_login_to_a_form_that_it_filled_and_launches_nothin
     deployment: Deployment, home: Page, visitor: Visitor, shots: Shots
 ) -> None:
     fields = {"environment": "numpy", "version:numpy": "2.3", "preset": "", "cpu": "2"}
+    home.goto("about:blank")  # a page that asks meanwhile would cross this login
     home.context.clear_cookies()
     home.goto(f"{deployment.url}/services/sessions/launch#{urlencode(fields)}")
     home.get_by_label("Username").fill("lena")
     home.get_by_label("Password").fill(USER_PASSWORD)
     press(home, "Sign in")
-    home.wait_for_url(re.compile("/hub/spawn/lena/s[0-9a-f]{16}$"))
+    expect(home).to_have_url(re.compile("/hub/spawn/lena/s[0-9a-f]{16}$"), timeout=30_000)
     expect(home.get_by_role("status").first).to_contain_text("Filled in from a link: check it")
     shots(home, "form-link")
     expect(home.get_by_role("radio", name="NumPy and Matplotlib")).to_be_checked()
