@@ -141,7 +141,7 @@ class Deployment:
                 os.killpg(self.process.pid, sig)
                 self.end_proxy()
             self.process.send_signal(sig)
-        self.process.wait(30)
+        self.process.wait(90)  # JupyterHub gives each of its services up to 20
         self.process = None
 
     def end_proxy(self) -> None:

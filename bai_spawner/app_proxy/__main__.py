@@ -43,7 +43,7 @@ async def serve(settings: AppProxySettings) -> None:
         session_port=settings.session_port,
         tls=_tls(settings),
     )
-    runner = web.AppRunner(make_control(keeper, visitors), access_log=None)
+    runner = web.AppRunner(make_control(keeper, visitors), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     control = Path(settings.control)
     control.unlink(missing_ok=True)  # noqa: ASYNC240 - before anybody waits
