@@ -101,6 +101,7 @@ def test_a_login_leads_here_and_a_launch_comes_on_top_and_becomes_openable(
     form = context.new_page()
     form.set_default_timeout(30_000)
     form.goto(page.url)
+    expect(form.get_by_text("No session is running.")).to_be_visible()
     form.get_by_role("link", name="START").first.click()
     form.locator("#spawn_form[data-bai-ready]").wait_for()
     form.get_by_label("Session name").fill("first")
