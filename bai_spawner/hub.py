@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import selectinload
 from traitlets.config.loader import LazyConfigValue
 
+from bai_spawner import handed
 from bai_spawner.assets import digest
 from bai_spawner.errors import BaiError
 from bai_spawner.form import TEMPLATES
@@ -49,6 +50,7 @@ def install(c: Any) -> BaiRuntime:
     runtime = BaiRuntime(config=c)
     try:
         runtime.check()
+        add_app_proxy(c, runtime)
     except BaiError as error:
         raise SystemExit(f"The hub cannot start:\n{error}") from None
     BaiSpawner.share(runtime)
@@ -70,10 +72,6 @@ def install(c: Any) -> BaiRuntime:
         }
     )
     _add_service(c, runtime)
-    try:
-        add_app_proxy(c, runtime)
-    except BaiError as error:
-        raise SystemExit(f"The hub cannot start:\n{error}") from None
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -106,10 +104,7 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
             "name": SERVICE,
             "url": runtime.service_url,
             "command": [sys.executable, "-m", "bai_spawner.service"],
-            "environment": {
-                VARIABLE: str(_settings_file(runtime)),
-                **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
-            },
+            "environment": handed.environment(VARIABLE, _settings_file(runtime)),
             # of these, what the visitor may: a user with what is theirs, an administrator with all
             "oauth_client_allowed_scopes": [
                 "read:users:name",
@@ -143,7 +138,7 @@ def _settings(runtime: BaiRuntime, template_paths: tuple[str, ...]) -> Settings:
         records_url=runtime.records_url,
         hub_id=runtime.hub_id,
         hub_pid=os.getpid(),
-        env={name: value for name, value in os.environ.items() if name.startswith("PG")},
+        env=handed.of_database(),
         template_paths=template_paths,
         folders_root=str(Path(runtime.folders_root).absolute()),
         app_proxy=str(control_file(runtime)) if runtime.apps_url else "",

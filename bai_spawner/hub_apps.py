@@ -17,6 +17,7 @@ from jupyterhub import orm
 from jupyterhub.utils import url_path_join
 from sqlalchemy import event
 
+from bai_spawner import handed, tunnel
 from bai_spawner.app_proxy.client import Client, ProxyAway
 from bai_spawner.app_proxy.settings import VARIABLE, AppProxySettings
 from bai_spawner.errors import CatalogError
@@ -48,10 +49,7 @@ def add_app_proxy(c: Any, runtime: BaiRuntime) -> None:
         {
             "name": NAME,
             "command": [sys.executable, "-m", "bai_spawner.app_proxy"],
-            "environment": {
-                VARIABLE: str(settings_file(runtime)),
-                **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
-            },
+            "environment": handed.environment(VARIABLE, settings_file(runtime)),
             "display": False,
         }
     )
@@ -64,7 +62,8 @@ def begin_app_proxy(c: Any, runtime: BaiRuntime) -> None:
     hub = _hub_url(c, runtime)
     ports = parse_range(runtime.apps_ports, "BaiRuntime.apps_ports")
     state = Path(runtime.state_dir).absolute()
-    runtime.tunnel_secret  # noqa: B018 - it is made now, and not by two programs at once
+    secret = state / "tunnel_secret"
+    tunnel.read_or_make_secret(secret)
     AppProxySettings(
         records_url=runtime.records_url,
         hub_id=runtime.hub_id,
@@ -74,12 +73,12 @@ def begin_app_proxy(c: Any, runtime: BaiRuntime) -> None:
         service=url_path_join(hub, "services", SERVICE, "/"),
         address=runtime.apps_address,
         ports=(ports.start, ports.stop - 1),
-        secret=str(state / "tunnel_secret"),
+        secret=str(secret),
         control=str(control_file(runtime)),
         session_port=_session_port(c),
         tls_certificate=runtime.apps_certificate,
         tls_key=runtime.apps_key,
-        env={name: value for name, value in os.environ.items() if name.startswith("PG")},
+        env=handed.of_database(),
     ).write(settings_file(runtime))
     _follow_rights(Client(control_file(runtime)), runtime)
 

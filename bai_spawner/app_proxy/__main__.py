@@ -46,7 +46,6 @@ async def serve(settings: AppProxySettings) -> None:
     runner = web.AppRunner(make_control(keeper, visitors), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     control = Path(settings.control)
-    control.unlink(missing_ok=True)  # noqa: ASYNC240 - before anybody waits
     with Short(control) as short:
         before = os.umask(0o177)  # nobody else may connect, at no moment
         try:
@@ -87,6 +86,7 @@ def main() -> None:
     settings = AppProxySettings.read(Path(os.environ[VARIABLE]))
     end_with(settings.hub_pid)
     os.environ.update(settings.env)
+    Path(settings.control).unlink(missing_ok=True)  # of one that was killed
     # a connection takes two descriptors; what an administrator set as the most is the most
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -420,7 +420,8 @@ class _Connection(web.RequestHandler):
 class _Full(asyncio.Protocol):
     """Says that there are too many, and closes."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)
         transport.write(
             b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         )

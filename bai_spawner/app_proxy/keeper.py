@@ -13,6 +13,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -61,6 +62,15 @@ class Wish:
     password: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """When an app was closed, by whom, and why."""
+
+    at: datetime
+    by: str
+    why: str
+
+
 class AppKeeper:
     """All doors of one deployment.
 
@@ -93,6 +103,8 @@ class AppKeeper:
         self._doors: dict[str, Door] = {}
         self._told: dict[str, tuple[int, int]] = {}
         self._missing: dict[str, float] = {}
+        # closed, and not yet in the records: until it is, those say that it is open
+        self._owed: dict[str, _End] = {}
         self._turn = asyncio.Lock()
         # one thread: each waits for the one before it, and SQLite has one writer anyway
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="app-records")
@@ -122,14 +134,11 @@ class AppKeeper:
         """Close an app at once; ``False``: it was closed already.
 
         Raises:
-            RecordsError: the records cannot be written; it is closed all the same.
+            RecordsError: the records cannot be written; it is closed all the same, and written
+                down later.
         """
         async with self._turn:
-            await self._shut(opening)
-            now = datetime.now(UTC)
-            return await self._aside(
-                lambda: self._records.openings.end(opening, at=now, by=by, why=why)
-            )
+            return await self._close(opening, by=by, why=why)
 
     def place(self, opening: str) -> Place | None:
         """The place behind an open private door."""
@@ -174,19 +183,20 @@ class AppKeeper:
         Raises:
             RecordsError: the records cannot be read or written.
         """
-        lines = {
-            it.id: it for it in await self._aside(lambda: self._records.openings.open(self._hub))
-        }
-        async with self._turn:
-            for opening in self._doors.keys() - lines.keys():
+        async with self._turn:  # whoever opens or closes one meanwhile would be undone
+            for opening in list(self._owed):
+                await self._write_end(opening)
+            found = await self._aside(lambda: self._records.openings.open(self._hub))
+            for opening in self._doors.keys() - {line.id for line in found}:
                 await self._shut(opening)
-        offers = await self._aside(self._whereabouts.rules)
-        for line in lines.values():
-            rules = offers.get(line.session)
-            if why := _over(line, datetime.now(UTC), public=rules is None or rules.public):
-                await self.close(line.id, by="", why=why)
-            elif line.id not in self._doors:
-                await self._open_again(line)
+            public = any(line.public for line in found)
+            offers = await self._aside(self._whereabouts.rules) if public else {}
+            for line in found:
+                rules = offers.get(line.session)
+                if why := _over(line, datetime.now(UTC), public=rules is None or rules.public):
+                    await self._close(line.id, by="", why=why)
+                elif line.id not in self._doors:
+                    await self._open_again(line)
 
     async def note_use(self) -> None:
         """Write down what passed since the last time.
@@ -212,10 +222,9 @@ class AppKeeper:
             got = self._pool.take(line.port)
         except (NotThere, NoPort) as error:
             if loop.time() - since > PATIENCE_SECONDS:
-                await self.close(line.id, by="", why=str(error))
+                await self._close(line.id, by="", why=str(error))
             return
-        async with self._turn:
-            await self._make(line, behind, got)
+        await self._make(line, behind, got)
 
     async def _look_behind(self, wish: Wish) -> Behind:
         """The app, if it may be opened this way."""
@@ -258,9 +267,6 @@ class AppKeeper:
         return line
 
     async def _make(self, line: Opening, behind: Behind, got: Got) -> None:
-        if line.id in self._doors:
-            got.sock.close()
-            return
         guests = Guests(networks(line.allowed), line.password) if line.public else None
         door = Door(
             got.sock,
@@ -285,7 +291,20 @@ class AppKeeper:
             await door.close()
             if door.last_used:
                 last = {opening: (door.last_used, door.bytes_in, door.bytes_out)}
-                await self._aside(lambda: self._records.openings.use(last))
+                with suppress(RecordsError):  # its last seconds are not worth an open door
+                    await self._aside(lambda: self._records.openings.use(last))
+
+    async def _close(self, opening: str, *, by: str, why: str) -> bool:
+        self._owed.setdefault(opening, _End(datetime.now(UTC), by, why))
+        await self._shut(opening)
+        return await self._write_end(opening)
+
+    async def _write_end(self, opening: str) -> bool:
+        end = self._owed[opening]
+        write = self._records.openings.end
+        written = await self._aside(lambda: write(opening, at=end.at, by=end.by, why=end.why))
+        del self._owed[opening]
+        return written
 
     def _ports(self) -> frozenset[int]:
         return frozenset(door.port for door in self._doors.values())

@@ -144,7 +144,8 @@ class Passage:
         except NotReached:
             raise
         except WSServerHandshakeError as error:
-            return web.Response(status=error.status if error.status >= 400 else 502)  # noqa: PLR2004
+            refused = error.status >= HTTPStatus.BAD_REQUEST
+            return web.Response(status=error.status if refused else HTTPStatus.BAD_GATEWAY)
         except (ClientError, OSError) as error:
             raise NotReached(BROKE_OFF) from error
         async with theirs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from aiohttp import BaseConnector, ClientConnectionError, ClientTimeout
@@ -54,7 +54,7 @@ class TunnelConnector(BaseConnector):
     """Connects to one app; `BaseConnector` says how connections are kept and used again.
 
     Args:
-        target: where to; asked for each connection, since a session's address may change.
+        target: where to.
         limit: most connections at a time.
     """
 
@@ -102,8 +102,8 @@ class _Opening(asyncio.Protocol):
         self._got = bytearray()
         self._transport: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._got += data

@@ -5,10 +5,10 @@ JupyterHub keeps the environment of its services in its database.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from bai_spawner import handed
 
 VARIABLE = "BAI_SERVICE_SETTINGS"
 """Names the file in the service's environment."""
@@ -35,15 +35,10 @@ class Settings:
 
     def write(self, path: Path) -> None:
         """Put them in a file that nobody else can read at any moment."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        with os.fdopen(os.open(draft, flags, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-        draft.replace(path)
+        handed.write(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Settings:
         """Read what a hub wrote."""
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = handed.read(path)
         return cls(**{**found, "template_paths": tuple(found["template_paths"])})

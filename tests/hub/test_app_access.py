@@ -305,8 +305,15 @@ def test_a_policy_that_offers_neither_is_kept_to(
 
 
 def test_a_killed_proxy_opens_again_what_was_open_and_closes_what_ended(
-    deployment: Deployment, owner: Opener, nobody: httpx.Client
+    deployment: Deployment,
+    owner: Opener,
+    newcomer: Callable[..., Visitor],
+    nobody: httpx.Client,
 ) -> None:
+    other = newcomer("brief")
+    assert other.start("one", OPTIONS).status_code == 201
+    brief = opener(other)
+    brief.open(public=True)
     opened = owner.open(public=True)
     owner.shown(opened)
     found = subprocess.run(
@@ -316,6 +323,7 @@ def test_a_killed_proxy_opens_again_what_was_open_and_closes_what_ended(
         check=True,
     )
     os.kill(int(found.stdout), signal.SIGKILL)
+    other.stop("one")
 
     def answers() -> bool:
         try:
@@ -324,6 +332,11 @@ def test_a_killed_proxy_opens_again_what_was_open_and_closes_what_ended(
             return False
 
     assert eventually(answers, seconds=60, every=0.5), "JupyterHub looks every half a minute"
+
+    def ended() -> list[str]:
+        return [it["why"] for it in brief.ask("GET", "openings").json()["closed"]]
+
+    assert eventually(lambda: ended() == ["its session ended"])
 
 
 @pytest.fixture(scope="module")

@@ -67,16 +67,17 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         {"jupyterhub", "dockerspawner", "docker", "traitlets", "tornado"},
     ),
     "hub": (
-        RUNTIME | {"assets", "refusal", "together", "spawner", "service", "hub_apps"},
+        RUNTIME | {"assets", "refusal", "together", "spawner", "service", "hub_apps", "handed"},
         {"jupyterhub", "prometheus_client", "sqlalchemy", "traitlets"},
     ),
     "app_proxy": (
-        POLICY | RECORDS | {"apps", "bulletin", "parent", "tunnel"},
+        POLICY | RECORDS | {"apps", "bulletin", "handed", "parent", "tunnel"},
         {"aiohttp", "markupsafe", "multidict", "yarl"},
     ),
     "parent": (set(), set()),
+    "handed": (set(), set()),
     "hub_apps": (
-        RUNTIME | {"app_proxy", "ports", "spawner"},
+        RUNTIME | {"app_proxy", "handed", "ports", "spawner", "tunnel"},
         {"jupyterhub", "sqlalchemy"},
     ),
     "service": (
@@ -84,6 +85,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
         | RECORDS
         | {
             "app_proxy",
+            "handed",
             "parent",
             "ports",
             "apps",
