@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +12,6 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from playwright.sync_api import TimeoutError as LateError
 
 from bai_spawner.form import FolderChoice
 from bai_spawner.policy import Usage
@@ -49,12 +50,23 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         made.clean()
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A command that starts Chromium, deaf to the networks that come and go beside it."""
+    starts = Path(__file__).with_name("without_netlink.py")
+    wanted = os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium")
+    made = tmp_path_factory.mktemp("chromium") / "chromium"
+    command = shlex.join([sys.executable, str(starts), wanted])
+    made.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    made.chmod(0o755)
+    return made
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(chromium: Path) -> Iterator[Browser]:
     """Ended with the module: while Playwright's loop runs, no asynchronous test can."""
-    path = os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium")
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        made = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield made
         made.close()
 
@@ -87,21 +99,6 @@ def drawn() -> Iterator[Drawn]:
     made.close()
 
 
-def _wait_for_the_wizard(page: Page, failed: list[str]) -> None:
-    """Load it again where Chromium gave up on a module, as it does when a network comes or goes.
-
-    Docker's do, for containers of whatever test: it has nothing to do with the page.
-    """
-    form = page.locator("#spawn_form[data-bai-ready]")
-    try:
-        form.wait_for(timeout=10_000)
-    except LateError:
-        if not any("ERR_NETWORK_CHANGED" in why for why in failed):
-            raise
-        page.reload()
-        form.wait_for()
-
-
 @pytest.fixture
 def opened(browser: Browser, drawn: Drawn) -> Iterator[Callable[..., Page]]:
     """Opens the page that ``drawn`` shows, in a browser of its own, and waits for the wizard."""
@@ -113,11 +110,9 @@ def opened(browser: Browser, drawn: Drawn) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        failed: list[str] = []
-        page.on("requestfailed", lambda request: failed.append(request.failure or ""))
         page.goto(drawn.url)
         if options.get("java_script_enabled", True):
-            _wait_for_the_wizard(page, failed)
+            page.locator("#spawn_form[data-bai-ready]").wait_for()
         return page
 
     yield open_one

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
 from bai_spawner.apps import App
 from bai_spawner.enforcement import Enforcement, Faults, Level
@@ -597,6 +597,26 @@ def test_without_a_stream_it_asks_every_few_seconds(fake: FakeSessions, opened: 
     fake.measure(one, cpu=1.3)
     expect(row(page, "one")).to_contain_text("1.3 of 2")
     assert fake.calls.count("GET sessions") <= asked + 1
+
+
+def test_a_list_that_comes_late_keeps_what_was_measured_since_it_was_asked_for(
+    fake: FakeSessions, opened: Opened
+) -> None:
+    one = fake.add("one")
+    page = opened()
+    expect(row(page, "one")).to_contain_text("0.4 of 2")
+    held: list[tuple[Route, APIResponse]] = []
+    listing = re.compile("/api/sessions[?]?[^/]*$")
+    page.route(listing, lambda route: held.append((route, route.fetch())))
+    with fake.changing():
+        fake.add("two")
+    assert eventually(lambda: page.wait_for_timeout(50) or held, every=0)
+    fake.measure(one, cpu=1.3)
+    expect(row(page, "one")).to_contain_text("1.3 of 2")
+    ((route, late),) = held
+    route.fulfill(response=late)
+    expect(row(page, "two")).to_be_visible()
+    expect(row(page, "one")).to_contain_text("1.3 of 2")
 
 
 def test_who_logged_in_as_somebody_else_is_told_to_reload(

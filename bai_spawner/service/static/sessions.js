@@ -83,6 +83,7 @@ const refuse = (error) => {
 const makeRefresh = (service, { shown, beyond }) => oneAtATime(async () => {
   const asked = question;
   let fresh;
+  list.asked();
   try {
     fresh = await service.get(`api/sessions${toService(asked)}`);
   } catch (error) {

@@ -9,6 +9,7 @@ const table = byId("bai-list");
 const body = table.tBodies[0];
 const rows = new Map();
 let waiting = null;
+let measured = null;
 
 const isAsking = () => Boolean(document.querySelector("dialog[open]"));
 
@@ -21,6 +22,15 @@ export const shownRows = () => [...rows.values()];
 const refocus = (place) => {
   const next = body.children[Math.min(place, body.children.length - 1)];
   (next ? rowOf(next).about : table).focus({ preventScroll: true });
+};
+
+const drawMeasured = () => {
+  if (!measured) return;
+  for (const [id, row] of rows) {
+    if (id in measured.time && !row.session.ended) {
+      row.update({ ...row.session, used: measured.used[id] || null, time: measured.time[id] });
+    }
+  }
 };
 
 const arrange = (sessions) => {
@@ -41,6 +51,7 @@ const arrange = (sessions) => {
     if (element === at) at = at.nextElementSibling;
     else body.insertBefore(element, at);
   }
+  drawMeasured();
   if (!focused || focused === document.activeElement) return;
   if (focused.isConnected) focused.focus({ preventScroll: true });  // its row was moved
   else refocus(place);
@@ -50,6 +61,7 @@ const arrange = (sessions) => {
 export const show = (sessions, drawn) => {
   if (isAsking()) {
     for (const session of sessions) rows.get(session.id)?.update(session);
+    drawMeasured();
     waiting = () => show(sessions, drawn);
     return;
   }
@@ -60,12 +72,14 @@ export const show = (sessions, drawn) => {
 };
 
 /** What was measured, and when sessions are to end, by session. */
-export const measure = ({ used, time }) => {
-  for (const [id, row] of rows) {
-    if (id in time && !row.session.ended) {
-      row.update({ ...row.session, used: used[id] || null, time: time[id] });
-    }
-  }
+export const measure = (told) => {
+  measured = told;
+  drawMeasured();
+};
+
+/** A list is asked for: what is measured from now on is newer than what it will say. */
+export const asked = () => {
+  measured = null;
 };
 
 setInterval(() => {
