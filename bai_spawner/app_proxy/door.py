@@ -4,7 +4,7 @@ A request passes when all of this holds, in this order; each refusal is a page i
 
     it names a path, and this door as its host      else 400, 421: no other name leads here
     its method is one that apps are asked by        else 405
-    a public app: whence it comes, its password     else 403, 401
+    a public app: whence it comes, its password     else 403, 401; 429 to who guesses
     a private app: a visit that goes on             else, of a page, to the hub to log in; 403
     no other site's page sent it                    else 403: cookies know no ports, and so
                                                     the app beside this one could send it
@@ -26,6 +26,7 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from bai_spawner.app_proxy import headers
+from bai_spawner.app_proxy.guesses import Guesses
 from bai_spawner.app_proxy.guests import Guests
 from bai_spawner.app_proxy.pages import page
 from bai_spawner.app_proxy.passing import METHODS, Broken, Passage
@@ -41,6 +42,7 @@ from bai_spawner.app_proxy.visitors import (
 )
 from bai_spawner.app_proxy.whereabouts import SAFE
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RESERVED = "/.bai/"
 ENTER = f"{RESERVED}enter"
 """The one address of an app's that is the door's own."""
@@ -93,7 +95,7 @@ class Door:
         self._passage = Passage(target, port=self.port, scheme=site.scheme, count=self._count)
         # when the next request of a connection has to be there; of one that is answered none is
         self._until: dict[_Connection, float] = {}
-        self._checking = asyncio.Lock()
+        self._checking, self._guesses = asyncio.Lock(), Guesses()
         self._server = web.Server(self._handle, handler_cancellation=True)
         self._listening: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -211,18 +213,29 @@ class Door:
         if not guests.come_from(request.remote or ""):
             told = "Its user opened it to some addresses, and yours is none of them."
             return page(403, f"{self._title} is not open to you", told)
-        said = request.headers.get(hdrs.AUTHORIZATION, "")
+        said, peer = request.headers.get(hdrs.AUTHORIZATION, ""), request.remote or ""
         known = guests.glance(said)
         if known is None:
             async with self._checking:  # what is slow on purpose is not done for many at once
+                if seconds := self._guesses.wait(peer):
+                    return self._guessed(seconds)
                 known = await asyncio.to_thread(guests.says_password, said)
+                if not known:
+                    self._guesses.was_wrong(peer)
         if not known:
             told = "Its user gave it a password. Any name goes with it."
             ask = {"WWW-Authenticate": 'Basic realm="app", charset="UTF-8"'}
             return page(401, f"{self._title} asks for a password", told, headers=ask)
-        if self._is_websocket(request) and not self._from_here(request):
+        # with a password of its own a browser sends it, whoever has it ask
+        does = guests.password and request.method not in SAFE_METHODS
+        if (does or self._is_websocket(request)) and not self._from_here(request):
             return self._forged()
         return None
+
+    def _guessed(self, seconds: int) -> web.Response:
+        told = f"Too many wrong passwords came from your address. Try again in {seconds} s."
+        wait = {"Retry-After": str(seconds)}
+        return page(429, f"{self._title} asks for a password", told, headers=wait)
 
     async def _visit(self, request: web.BaseRequest) -> tuple[Visit | None, web.Response | None]:
         """The visit that a request belongs to, or what its visitor is told instead."""

@@ -13,6 +13,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from bai_spawner.app_proxy import door as door_module
+from bai_spawner.app_proxy.guesses import MOST, SECONDS
 from bai_spawner.app_proxy.guests import Guests, kept, networks
 from bai_spawner.app_proxy.site import Site
 from bai_spawner.app_proxy.visitors import digest
@@ -376,6 +377,38 @@ async def test_who_is_known_does_not_wait_for_those_who_guess() -> None:
             assert (await browser.get("/x")).status_code == 401
             assert not guessing.done()
         assert (await guessing).status_code == 401
+
+
+async def test_who_guesses_has_to_wait_and_who_is_known_does_not() -> None:
+    right = {"Authorization": "Basic " + base64.b64encode(b"ada:correct horse").decode()}
+    wrong = {"Authorization": "Basic " + base64.b64encode(b"ada:wrong").decode()}
+    guests = Guests(password=kept("correct horse"))
+    async with opened(guests) as found, found.client() as browser:
+        assert (await browser.get("/x", headers=right)).status_code == 200
+        guessed = [(await browser.get("/x", headers=wrong)).status_code for _ in range(MOST + 1)]
+        assert guessed == [401] * MOST + [429]
+        answer = await browser.get("/x", headers=wrong)
+        assert 0 < int(answer.headers["Retry-After"]) <= SECONDS
+        assert (await browser.get("/x", headers=right)).status_code == 200
+        assert (await browser.get("/x")).status_code == 401
+        guests._known.clear()  # the right one is a guess again
+        assert (await browser.get("/x", headers=right)).status_code == 429
+
+
+async def test_what_another_sites_page_has_a_browser_do_needs_more_than_its_password() -> None:
+    right = {"Authorization": "Basic " + base64.b64encode(b"ada:correct horse").decode()}
+    async with opened(Guests(password=kept("correct horse"))) as found, found.client() as browser:
+        for told in (
+            {"Origin": "https://evil.example"},
+            {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
+            answer = await browser.post("/x", headers=right | told)
+            assert answer.status_code == 403
+            assert (await browser.get("/x", headers=right | told)).status_code == 200
+        own = {"Origin": found.origin, "Sec-Fetch-Site": "same-origin"}
+        assert (await browser.post("/x", headers=right | own)).status_code == 200
+        assert (await browser.post("/x", headers=right)).status_code == 200  # no browser
 
 
 async def test_a_public_apps_websocket_is_for_its_own_pages() -> None:
