@@ -288,6 +288,28 @@ def look_at_everything(page: Page, camera: Camera, hub: Deployment) -> None:
     camera.take("sessions-superadmin")
 
 
+def open_apps(page: Page, camera: Camera, hub: Deployment) -> None:
+    """An app on a port of its own: from the list, from Lab, and all that is open."""
+    page.goto(f"{hub.url}/services/sessions/")
+    press(page, "Apps of thesis")
+    dialog = page.get_by_role("dialog", name="Apps of thesis")
+    dialog.get_by_label("Open app to public").check()
+    with page.expect_popup() as popup:
+        dialog.get_by_role("link", name="TensorBoard").click()
+    dialog.locator(".bai-openings li").wait_for()
+    popup.value.close()
+    dialog.locator(".bai-openings").scroll_into_view_if_needed()
+    camera.take("apps-on-ports")
+    page.goto(f"{hub.url}/user/{USER}/lab/lab?reset")
+    page.get_by_role("button", name="Public: 1 app").wait_for(timeout=60_000)
+    open_card(page, "Apps on Ports")
+    page.get_by_role("dialog").get_by_label("Open app to public").check()
+    camera.take("lab-apps-on-ports")
+    page.goto(f"{hub.url}/services/sessions/apps")
+    page.get_by_role("list", name="Open apps").get_by_role("listitem").first.wait_for()
+    camera.take("apps")
+
+
 @contextmanager
 def a_hub(catalog: Path = REPO / "catalog.yaml") -> Iterator[Deployment]:
     """A hub of its own, with an engine that can be slowed down for a picture."""
@@ -331,7 +353,20 @@ def visit_sessions(browser: Browser, folder: Path, *, scheme: str, width: int) -
             look_at_everything(page, Camera(page, folder), hub)
 
 
-PARTS = {"lab": visit_lab, "gpus": visit_gpus, "sessions": visit_sessions}
+def visit_apps(browser: Browser, folder: Path, *, scheme: str, width: int) -> None:
+    """Apps on ports of the host."""
+    with a_hub() as hub, hub.login(USER) as visitor, a_page(browser, scheme, width) as page:
+        visitor.start("lab", {"environment": "numpy", "preset": "small"}, name="thesis")
+        visitor.ready("lab")
+        hub.container(USER, "lab").exec_run(["mkdir", "-p", "runs/first"])
+        session = Session(hub, visitor, "lab")
+        session.http.post("/bai/api/apps/tensorboard", json={"directory": "runs"})
+        session.http.close()
+        login(page, hub)
+        open_apps(page, Camera(page, folder), hub)
+
+
+PARTS = {"lab": visit_lab, "gpus": visit_gpus, "sessions": visit_sessions, "apps": visit_apps}
 
 
 @contextmanager

@@ -310,6 +310,27 @@ class OpeningsContract:
         assert [one.session for one in records.openings.open(hub)] == [f"{hub}b"]
         assert not records.openings.ended(hub)[0].alive
 
+    def test_those_that_are_public_are_counted_by_session_while_they_are_open(
+        self, records: Records, hub: str
+    ) -> None:
+        entered(records, hub, "a", "private", "over")
+        entered(records, hub, "b", user="Ada")
+        entered(records, f"{hub}other", "c")
+        for session, app in (("a", "x"), ("a", "y"), ("a", "z"), ("b", "x"), ("over", "x")):
+            records.openings.begin(opening(f"{hub}{session}", app))
+        records.openings.begin(opening(f"{hub}a", "mine", public=False))
+        records.openings.begin(opening(f"{hub}private", public=False))
+        records.openings.begin(opening(f"{hub}otherc"))
+        records.openings.end(f"{hub}a-z", at=NOON, by="ada", why="")
+        records.end(f"{hub}over", End(Ending.USER), at=NOON)
+        assert records.openings.public(hub) == {f"{hub}a": 2, f"{hub}b": 1}
+        assert records.openings.public(hub, "ada") == {f"{hub}a": 2}
+        for nobody in ("nobody", "", "%", *NOT_TEXT):
+            assert records.openings.public(hub, nobody) == {}
+        for app in "xy":
+            records.openings.end(f"{hub}a-{app}", at=NOON, by="ada", why="")
+        assert records.openings.public(hub, "ada") == {}
+
     def test_those_that_were_closed_come_the_last_first_and_no_more_than_asked(
         self, records: Records, hub: str
     ) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, false, select
+from sqlalchemy import Row, Select, bindparam, false, func, select
 
 from bai_spawner.reasons import Tab
 from bai_spawner.records.database import Database, is_text
@@ -170,6 +170,20 @@ class Openings:
         asked = asked.order_by(openings.c.closed_at.desc(), openings.c.id.desc())
         return self._read(asked.limit(min(max(0, limit), MOST_ROWS)))
 
+    def public(self, hub: str, user: str | None = None) -> dict[str, int]:
+        """How many apps are open to the public of each session of a user's, or of everyone's.
+
+        A session that has none, or has ended, is not among them.
+        """
+        wanted = (
+            sessions.c.tab == Tab.RUNNING,
+            openings.c.closed_at.is_(None),
+            openings.c.public.is_(True),
+        )
+        asked = _of(select(openings.c.session, func.count()), hub, user).where(*wanted)
+        with self._database.reading() as connection:
+            return dict(map(tuple, connection.execute(asked.group_by(openings.c.session))))
+
     def of(self, hub: str, opening: str) -> Opening | None:
         """One of them, open or not; ``None``: this hub has none."""
         if not is_text(opening):
@@ -185,7 +199,12 @@ class Openings:
 def _asked(hub: str, user: str | None) -> Select[Any]:
     """Those of a hub, and of one of its users if one is given, each with its session's facts."""
     facts = sessions.c.user, sessions.c.server, sessions.c.name, sessions.c.tab
-    asked = select(openings, *facts).join(sessions).where(sessions.c.hub == hub)
+    return _of(select(openings, *facts), hub, user)
+
+
+def _of(asked: Select[Any], hub: str, user: str | None) -> Select[Any]:
+    """The same of a hub's openings, and of one of its users' if one is given."""
+    asked = asked.join(sessions).where(sessions.c.hub == hub)
     if user is None:
         return asked
     return asked.where(sessions.c.user == user if is_text(user) else false())

@@ -25,6 +25,7 @@ PARTS = (
     "apps.ports",
     "activity",
     "limits",
+    "openings",
     "session",
 )
 """Modules of this package, in the order in which they are asked."""

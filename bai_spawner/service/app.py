@@ -11,7 +11,7 @@ from tornado.web import Application, RequestHandler
 from bai_spawner.app_proxy.client import Client
 from bai_spawner.app_proxy.site import Site
 from bai_spawner.errors import shown
-from bai_spawner.service import handlers, openings, own, pages
+from bai_spawner.service import handlers, openings, own, own_apps, pages
 from bai_spawner.service.availability import Availability
 from bai_spawner.service.board import Board
 from bai_spawner.service.data import Folders, OneFolder
@@ -24,6 +24,7 @@ from bai_spawner.service.log import Log
 from bai_spawner.service.log_page import LogPage
 from bai_spawner.service.looking import Look
 from bai_spawner.service.openapi import OpenApi
+from bai_spawner.service.opener import Opener
 from bai_spawner.service.sessions import Session, Sessions, Table
 from bai_spawner.service.shelf import Shelf
 from bai_spawner.service.templates import Template, Templates
@@ -70,6 +71,7 @@ def make_app(
             (f"{prefix}api/templates", Templates),
             (f"{prefix}api/templates/([^/]+)", Template),
             *own.routes(prefix),
+            *own_apps.routes(prefix),
             (f"{prefix}api/sessions", Sessions),
             (rf"{prefix}api/sessions\.csv", Table),
             (f"{prefix}api/sessions/([^/]+)", Session),
@@ -93,8 +95,7 @@ def make_app(
         hub_base=hub_base,
         board=board,
         shelf=shelf,
-        app_proxy=app_proxy,
-        app_site=Site(apps_url, "", ""),
+        opener=Opener(board, app_proxy, Site(apps_url, "", "")),
         feed=Feed(Look(board)),
         pages=pages.environment(template_paths),
         log_function=_log,

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from tornado.web import HTTPError, authenticated
 
-from bai_spawner.service.openings import WithProxy, ask
+from bai_spawner.service.openings import Opens
 from bai_spawner.service.pages import Page
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -31,7 +31,7 @@ WORDS = {
 }
 
 
-class Enter(WithProxy, Page):
+class Enter(Opens, Page):
     """The page; it is seen only by whom it does not let in."""
 
     async def prepare(self) -> None:
@@ -52,7 +52,7 @@ class Enter(WithProxy, Page):
             "next": path,
         }
         try:
-            told = await ask(self.proxy, "POST", "/tickets", asked)
+            told = await self.opener.ticket(asked)
         except HTTPError as error:
             self._say(error.status_code)
             return

@@ -1,12 +1,14 @@
 """``GET api/events``: what changes in a visitor's list, as a stream of events.
 
     event: state
-    data: {"version", "at", "age", "used": {id: …}, "status": {id: …}, "time": {id: …}}
+    data: {"version", "at", "age", "used": {id: …}, "status": {id: …}, "time": {id: …},
+           "public": {id: …}}
 
-The first comes at once, others when one of the sessions that the visitor sees changed or was
-measured anew; each says all of it. ``version`` is that of `api/sessions`: where it differs,
-there is another list to fetch. A comment comes when nothing else has for a while. A page reads
-it with `fetch`, whose headers carry the token that an `EventSource` cannot.
+The first comes at once, others when one of the sessions that the visitor sees changed, was
+measured anew, or got or lost an app that is open to the public; each says all of it.
+``version`` is that of `api/sessions`: where it differs, there is another list to fetch. A
+comment comes when nothing else has for a while. A page reads it with `fetch`, whose headers
+carry the token that an `EventSource` cannot.
 
 The stream ends with the visitor's login, within a minute.
 """
@@ -23,8 +25,9 @@ from typing import Any
 from jupyterhub.services.auth import UserNotAllowed
 from tornado.web import HTTPError
 
-from bai_spawner.service.feed import MOST_VIEWS, Feed, TooMany, View, Viewer
+from bai_spawner.service.feed import MOST_VIEWS, Feed, TooMany, View
 from bai_spawner.service.flowing import Flowing, Gone
+from bai_spawner.service.sessions import Seeing
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which something is said, for proxies on the way."""
@@ -35,7 +38,7 @@ CHECK_SECONDS = 10.0
 """In which it answers."""
 
 
-class Events(Flowing):
+class Events(Seeing, Flowing):
     """The visitor's stream."""
 
     _view: View | None = None
@@ -45,7 +48,7 @@ class Events(Flowing):
         self.no_query()
         feed: Feed = self.settings["feed"]
         try:
-            view = feed.open(Viewer(self.user, self.sees_all))
+            view = feed.open(self.viewer)
         except TooMany:
             told = f"{MOST_VIEWS} pages follow your sessions already: close one of them"
             raise HTTPError(429, "%s", told) from None

@@ -36,19 +36,27 @@ class TooMany(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks, and whether they see everyone's sessions."""
+    """Who looks, whether they see everyone's sessions, and whether apps can be public here.
+
+    Where they cannot, none is looked for: what stands in the records was left there.
+    """
 
     user: str
     sees_all: bool = False
+    sees_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What lives at one moment. ``versions`` are those of each viewer's list."""
+    """What lives at one moment. ``versions`` are those of each viewer's list.
+
+    ``public`` is how many apps a session has that are open to the public, where it has some.
+    """
 
     live: tuple[SessionRecord, ...] = ()
     seen: Seen = field(default_factory=Seen)
     versions: Mapping[Viewer, str] = field(default_factory=dict)
+    public: Mapping[str, int] = field(default_factory=dict)
 
     def told(self, viewer: Viewer) -> dict[str, Any] | None:
         """What a viewer may know of it; ``None`` when it was read before they came."""
@@ -63,6 +71,7 @@ class State:
             "used": {one: used(seen.used[one]) for one in ids if one in seen.used},
             "status": {record.facts.id: str(record.status) for record in mine},
             "time": {one: seen.time.get(one) for one in ids},
+            "public": {one: self.public[one] for one in ids if one in self.public},
         }
 
 

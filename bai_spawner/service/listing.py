@@ -16,7 +16,7 @@ from bai_spawner.records import Choices, Page, Query, SessionRecord
 from bai_spawner.service.board import Board
 from bai_spawner.service.feed import Viewer, version
 from bai_spawner.service.links import Site
-from bai_spawner.service.model import detail, instant, session, titled
+from bai_spawner.service.model import Scene, detail, instant, session, titled
 from bai_spawner.service.question import PER_PAGE, Question
 from bai_spawner.service.seen import scene
 
@@ -37,7 +37,7 @@ class Listing:
         # first: what changes while the rest is read changes it again
         now_version = version(records, hub, viewer, self._live())
         query = self._seen(asked.query)
-        known = scene(self.board, site)
+        known = self._scene(site, None if viewer.sees_all else viewer.user)
         found = Page((), 0)
         counts, choices = dict.fromkeys(Tab, 0), Choices((), (), ())
         if query is not None:
@@ -74,7 +74,14 @@ class Listing:
 
     def detail(self, record: SessionRecord, site: Site) -> dict[str, Any]:
         """All that is known of one of them."""
-        return detail(record, scene(self.board, site))
+        return detail(record, self._scene(site, record.facts.user))
+
+    def _scene(self, site: Site, user: str | None) -> Scene:
+        """What sessions are told with: a user's, or everyone's."""
+        known = scene(self.board, site)
+        if not self.viewer.sees_public:
+            return known
+        return replace(known, public=self.board.records.openings.public(self.board.hub, user))
 
     def _seen(self, query: Query) -> Query | None:
         """The same question about what the visitor may see; ``None``: there is nothing."""

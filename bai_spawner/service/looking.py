@@ -34,7 +34,10 @@ class Look:
             else last.versions[viewer]
             for viewer in viewers
         }
-        found = State(live, seen(self._board), versions)
+        # an app that opens or closes is no change of the sessions, whose number stays as it is
+        is_told = any(viewer.sees_public for viewer in viewers)
+        public = records.openings.public(hub) if is_told else {}
+        found = State(live, seen(self._board), versions, public)
         self._last = revision, found
         return found
 

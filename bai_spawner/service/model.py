@@ -15,6 +15,7 @@ no record has one. The keys:
     peak                       the most that it used, and the sums, so far
     folders, variables         what is mounted, and the names of the variables that were set
     time                       when it is to end; see `bai_spawner.limits`
+    public                     how many of its apps are open to the public now
     apps, links, relaunch      where to go from here
 """
 
@@ -58,12 +59,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all sessions of one answer are told with: what is on offer, seen, where, and when."""
+    """What all sessions of one answer are told with: what is on offer, seen, where, and when.
+
+    ``public`` is how many apps a session has that are open to the public, where it has some.
+    """
 
     site: Site
     now: datetime
     catalog: Catalog | None = None
     seen: Seen = field(default_factory=Seen)
+    public: Mapping[str, int] = field(default_factory=dict)
 
 
 def session(record: SessionRecord, scene: Scene) -> dict[str, Any]:
@@ -82,6 +87,7 @@ def session(record: SessionRecord, scene: Scene) -> dict[str, Any]:
         "folders": [{"name": name, "mode": mode} for name, mode in folders(facts)],
         "variables": list(facts.variables),
         "time": seen.time.get(facts.id) if record.status.is_live else None,
+        "public": scene.public.get(facts.id, 0) if record.status.is_live else 0,
         "apps": apps(record, scene.site, seen.apps.get(facts.id, ())),
         "links": links(record, scene.site, default_url),
         "relaunch": relaunch(record, f"{scene.site.service}launch", scene.catalog),

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError
@@ -44,6 +44,7 @@ MOST, SECONDS = 60, 60.0
 minute, and more often near its end."""
 FORGET = 1000
 """Sessions of which it is remembered when they asked, before those are forgotten that do not."""
+Found = TypeVar("Found")
 
 
 class Turns:
@@ -66,10 +67,10 @@ class Turns:
 
 
 class Own(Answer):
-    """What both addresses have: a session that is known by its token, and JSON."""
+    """What all addresses have: a session that is known by its token, and JSON."""
 
     def initialize(self, turns: Turns) -> None:
-        """Take who asked how often, at either address."""
+        """Take who asked how often, at any address that counts in the same."""
         self._turns = turns
 
     def check_xsrf_cookie(self) -> None:
@@ -113,25 +114,37 @@ class Own(Answer):
                 raise HTTPError(400, "%s", f"{key}: is missing")
         return found
 
-    async def answer(self, work: Callable[[Board, SessionRecord], Time | None]) -> None:
-        """Do it for the session that asks, off the loop, and tell how much time it has."""
+    async def of_session(self, work: Callable[[Board, SessionRecord], Found]) -> Found:
+        """What comes of it for the session that asks, off the loop.
+
+        Raises:
+            HTTPError: 404, it is over; 503, the records cannot be read now.
+        """
         board: Board = self.settings["board"]
 
-        def judged() -> Time | None:
+        def found() -> Found:
             record = board.records.live_of(board.hub, *self._key)
             if record is None:
                 raise HTTPError(404, "there is no such session")
             return work(board, record)
 
+        with or_away():
+            return await aside(found)
+
+
+class Timed(Own):
+    """What is answered with how much time the session has."""
+
+    async def answer(self, work: Callable[[Board, SessionRecord], Time | None]) -> None:
+        """Do it, and tell."""
         try:
-            with or_away():
-                found = await aside(judged)
+            found = await self.of_session(work)
         except NotAllowed as error:
             raise HTTPError(409, "%s", error) from error
         self.finish({"time": found.to_json() if found else None})
 
 
-class Activity(Own):
+class Activity(Timed):
     """When the session was last used, and whether it works now."""
 
     async def post(self) -> None:
@@ -151,7 +164,7 @@ class Activity(Own):
         await self.answer(note)
 
 
-class Extend(Own):
+class Extend(Timed):
     """More time, which a person asked for in the session."""
 
     async def post(self) -> None:

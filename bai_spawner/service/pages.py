@@ -76,7 +76,7 @@ class Page(Visited):
             "admin": bool(visitor.get("admin")),
             "new_server_name": new_server_name(),
             "bai_service": service,
-            "bai_apps": self.settings["app_proxy"] is not None,
+            "bai_apps": self.settings["opener"].is_there,
             "bai_static": f"{service}static/{digest()}/",
         }
 

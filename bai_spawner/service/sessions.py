@@ -33,9 +33,14 @@ class Seeing(Asking):
     """What a visitor may see."""
 
     @property
+    def viewer(self) -> Viewer:
+        """The visitor, as one who looks at sessions."""
+        return Viewer(self.user, self.sees_all, self.settings["opener"].is_there)
+
+    @property
     def listing(self) -> Listing:
         """The visitor's sessions."""
-        return Listing(self.board, Viewer(self.user, self.sees_all))
+        return Listing(self.board, self.viewer)
 
 
 class Sessions(Seeing):

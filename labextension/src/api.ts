@@ -166,6 +166,43 @@ export interface App {
   directory: string;
 }
 
+/** An app that is open on a port of the host. */
+export interface Opening {
+  id: string;
+  app: string;
+  url: string;
+  public: boolean;
+  /** What its user is to know: why it is on another port than asked for; or empty. */
+  told: string;
+  /** Null: until it is closed, or the session ends. */
+  expires: string | null;
+  /** Networks that it is reached from; empty: all. */
+  allowed: string[];
+  password: boolean;
+  opened: string;
+  last_used: string | null;
+  bytes_out: number;
+}
+
+/** How the session's apps may be opened, and which are. */
+export interface Openings {
+  /** Whether whoever asks may open any. */
+  offered: boolean;
+  public: boolean;
+  preferred_port: boolean;
+  open: Opening[];
+}
+
+/** How an app is to be opened; what is left out is as the hub has it. */
+export interface Wanted {
+  app: string;
+  public: boolean;
+  port?: number;
+  expires?: string;
+  allowed?: string[];
+  password?: string;
+}
+
 /** A request was refused, or got no answer. */
 export class ApiError extends Error {
   constructor(
@@ -257,6 +294,20 @@ export class SessionApi {
   /** Start an app that asks for a directory. */
   startIn(name: string, directory: string): Promise<App> {
     return this.json('POST', `apps/${encodeURIComponent(name)}`, { directory });
+  }
+
+  openings(): Promise<Openings> {
+    return this.json('GET', 'openings');
+  }
+
+  /** Open an app on a port of the host; rejected with the reason. */
+  openOnPort(wanted: Wanted): Promise<Opening> {
+    return this.json('POST', 'openings', wanted);
+  }
+
+  /** Close it, and cut what goes through it. */
+  async close(opening: Opening): Promise<void> {
+    await this.send('DELETE', `openings/${encodeURIComponent(opening.id)}`);
   }
 
   /** Where the last `lines` lines of the log are, as plain text. */

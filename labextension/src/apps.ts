@@ -9,6 +9,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { type App, type SessionApi, words } from './api';
 import { appIcon, imageIcon } from './icons';
+import { tab } from './tab';
 import { CATEGORY, Command, ISessionApi } from './tokens';
 
 /** These have cards of their own, or are where the user is. */
@@ -19,20 +20,6 @@ const APPS_RANK = 100;
 
 /** In the file browser, what is a directory. */
 const DIRECTORY = '.jp-DirListing-item[data-isdir="true"]';
-
-/**
- * A tab of the browser's: an app has an address of its own, and many refuse to be shown
- * inside another page. To be called at once: a browser lets a page open tabs only while it
- * handles a click.
- */
-function tab(): Window {
-  const made = window.open('about:blank', '_blank');
-  if (!made) {
-    throw new Error('The browser opened no tab. Allow pop-ups for this page.');
-  }
-  made.opener = null;
-  return made;
-}
 
 function open(api: SessionApi, app: App): void {
   const address = api.address(app.url);

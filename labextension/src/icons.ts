@@ -27,6 +27,12 @@ export const sshIcon = icon(
   'M7 7a5 5 0 1 0 4.6 7H15v3h3v-3h3v-4h-9.4A5 5 0 0 0 7 7zm0 3a2 2 0 1 1 0 4 2 2 0 0 1 0-4z'
 );
 
+/** A door with an arrow out of it. */
+export const openingsIcon = icon(
+  'openings',
+  'M4 3h9v2H6v14h7v2H4zm10 4 6 5-6 5v-3.5H9v-3h5z'
+);
+
 /** Lines of text. */
 export const logIcon = icon('log', 'M4 5h16v2H4zm0 4h11v2H4zm0 4h16v2H4zm0 4h8v2H4z');
 

@@ -52,6 +52,7 @@ function activate(
     log: show(Command.log),
     ssh: run(Command.ssh),
     usage: run(Command.usage),
+    openings: () => (commands.isVisible(Command.openings) ? run(Command.openings) : null),
     terminate: run(Command.terminate)
   });
   panel.id = 'bai-session';

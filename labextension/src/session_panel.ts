@@ -18,6 +18,8 @@ export interface Ways {
   log(): void;
   ssh(): void;
   usage(): void;
+  /** Null: no app may be opened on a port here. */
+  openings(): (() => void) | null;
   terminate(): void;
 }
 
@@ -72,6 +74,7 @@ export class SessionPanel extends Widget {
     this.tick();
     const begun = this.started.toLocaleString();
     const { ways } = this;
+    const openings = ways.openings();
     this.content.replaceChildren(
       facts(
         ['Name', el('strong', {}, name)],
@@ -90,7 +93,8 @@ export class SessionPanel extends Widget {
         button('Terminal', ways.terminal),
         button('Log', ways.log),
         button('SSH…', ways.ssh),
-        button('Usage', ways.usage)
+        button('Usage', ways.usage),
+        openings ? button('Apps on ports…', openings) : ''
       ),
       el('h3', {}, 'End'),
       button('Terminate session…', ways.terminate, {

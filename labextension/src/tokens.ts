@@ -22,6 +22,7 @@ export const Command = {
   app: 'bai:app',
   appHere: 'bai:app-here',
   log: 'bai:log',
+  openings: 'bai:openings',
   session: 'bai:session',
   ssh: 'bai:ssh',
   terminal: 'bai:terminal',

@@ -65,11 +65,20 @@ class _Answer(RequestHandler):
     def initialize(self, service: Service) -> None:
         self._service = service
 
+    async def get(self, path: str) -> None:
+        await self._hear(path, None)
+
+    async def delete(self, path: str) -> None:
+        await self._hear(path, None)
+
     async def post(self, path: str) -> None:
-        assert self.request.headers["Authorization"] == f"token {KEY}"
         assert self.request.headers["Content-Type"] == "application/json"
+        await self._hear(path, json.loads(self.request.body))
+
+    async def _hear(self, path: str, body: Any) -> None:
+        assert self.request.headers["Authorization"] == f"token {KEY}"
         its = self._service
-        its.asked.append((path, json.loads(self.request.body)))
+        its.asked.append((path, body))
         its.asking += 1
         its.most = max(its.most, its.asking)
         await asyncio.sleep(0.01)
@@ -78,4 +87,4 @@ class _Answer(RequestHandler):
         self.set_status(status)
         if status == 302:
             self.set_header("Location", f"{PREFIX}elsewhere")
-        self.finish(content)
+        self.finish(content or None)

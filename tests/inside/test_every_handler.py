@@ -29,6 +29,8 @@ ADDRESSES = {
     r"bai/api/activity": "bai/api/activity",
     r"bai/api/limits": "bai/api/limits",
     r"bai/api/limits/extend": "bai/api/limits/extend",
+    r"bai/api/openings": "bai/api/openings",
+    r"bai/api/openings/([^/]+)": "bai/api/openings/one",
     r"bai/api/session": "bai/api/session",
     r"bai/api/losses": "bai/api/losses",
     r"bai/api/rescue": "bai/api/rescue",

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from bai_spawner.server_extension import hub_service
 from bai_spawner.server_extension.activity import terminals
 from bai_spawner.server_extension.activity.terminals import Terminals
 from bai_spawner.server_extension.activity.watch import JOB, KERNEL
-from bai_spawner.server_extension.limits import reporting, service
+from bai_spawner.server_extension.limits import reporting
 from bai_spawner.server_extension.limits.reporting import Pace
 from tests.inside.conftest import Serve, Served
 from tests.inside.service import ACTIVITY, KEY, NOT_DUE, SOON, WARNED, Service, timed
@@ -311,7 +312,7 @@ TEN_MB = b"x" * 10_000_000
 async def test_whatever_else_listens_there_is_as_good_as_away(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, said: bytes | None
 ) -> None:
-    monkeypatch.setattr(service, "SECONDS", 0.3 if said is None else 5)
+    monkeypatch.setattr(hub_service, "SECONDS", 0.3 if said is None else 5)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

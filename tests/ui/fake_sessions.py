@@ -65,8 +65,9 @@ def ago(minutes: float) -> datetime:
 class FakeSessions:
     """What one visitor sees; every part may be changed between two looks at it.
 
-    ``time``, ``apps`` and ``logs`` are of sessions by their id. ``refusals`` are what the service
-    answers who ends one: a status and words. While it is ``away`` no request is answered.
+    ``time``, ``apps``, ``public`` and ``logs`` are of sessions by their id. ``refusals`` are what
+    the service answers who ends one: a status and words. While it is ``away`` no request is
+    answered.
     """
 
     catalog: Catalog = field(default_factory=form_catalog)
@@ -78,6 +79,8 @@ class FakeSessions:
     use: dict[str, dict[str, Any]] = field(default_factory=dict)
     time: dict[str, dict[str, Any]] = field(default_factory=dict)
     apps: dict[str, tuple[App, ...]] = field(default_factory=dict)
+    public: dict[str, int] = field(default_factory=dict)
+    """How many apps are open to the public."""
     logs: dict[str, str] = field(default_factory=dict)
     offers: dict[str, bool] = field(
         default_factory=lambda: {"offered": True, "public": False, "preferred_port": False}
@@ -182,13 +185,19 @@ class FakeSessions:
             self.revision -= 1  # the list is the same
             self.use[one] = {**USE, **self.use.get(one, {}), **changed}
 
+    def publish(self, one: str, apps: int) -> None:
+        """Let so many apps of a session be open to the public."""
+        with self.changing():
+            self.revision -= 1  # the list is the same
+            self.public[one] = apps
+
     @property
     def scene(self) -> Scene:
         """What sessions are told with."""
         now = datetime.now(UTC)
         use = {one: {"gpu_memory": {}, **found} for one, found in self.use.items()}
         at = now - timedelta(seconds=self.measured)
-        return Scene(Site(), now, self.catalog, Seen(at, use, self.time, self.apps))
+        return Scene(Site(), now, self.catalog, Seen(at, use, self.time, self.apps), self.public)
 
     def draw(self, template: str = "sessions_page.html", **told: str) -> str:
         """A page; the Sessions page unless said."""
@@ -280,6 +289,7 @@ class FakeSessions:
             "used": {r.facts.id: used(scene.seen.used.get(r.facts.id)) for r in live},
             "status": {r.facts.id: str(r.status) for r in live},
             "time": {r.facts.id: self.time.get(r.facts.id) for r in live},
+            "public": {r.facts.id: n for r in live if (n := self.public.get(r.facts.id))},
         }
 
 

@@ -1,4 +1,6 @@
-"""Apps opened on ports of the host, from the Sessions page: public, private, closed again."""
+"""Apps opened on ports of the host, from the Sessions page and from JupyterLab: public, private,
+closed again.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, expect
 
 from tests.deployment import Deployment, Visitor, eventually
@@ -83,12 +86,16 @@ def test_a_public_app_is_seen_without_a_login_until_it_is_closed(
     url = opened(dialog)
     assert re.fullmatch(r"http://localhost:\d+/", url)
     expect(dialog.locator(".badge")).to_have_text("public")
+    badge = dialog.page.locator("#bai-list [data-part=public]")
+    expect(badge).to_have_text("public")
+    expect(badge).to_be_visible()
     assert axe(dialog.page) == []
     shots(dialog.page, "apps-open")
     stranger = nobody.new_page()
     stranger.goto(url)
     expect(stranger.get_by_text("/home/work/logs")).to_be_visible(timeout=SLOW)
     closed(dialog, nobody, url)
+    expect(badge).to_be_hidden()
 
 
 def test_a_private_app_on_its_preferred_port_lets_its_user_in_by_the_hubs_login(
@@ -140,3 +147,72 @@ def test_a_superadmin_sees_what_is_open_and_was_and_closes_it(
     assert axe(page) == []
     with pytest.raises(Error, match="ERR_CONNECTION_REFUSED"):
         nobody.new_page().goto(url)
+
+
+# ---- JupyterLab
+
+
+@pytest.fixture
+def lab(deployment: Deployment, session: Session, login: Callable[..., Page]) -> Page:
+    """The session's JupyterLab, as it comes up for the first time."""
+    del session
+    page = login("olga")
+    page.goto(f"{deployment.url}/user/olga/board/lab?reset")
+    expect(page.locator(".jp-LauncherCard", has_text="Apps on Ports")).to_be_visible(timeout=SLOW)
+    return page
+
+
+def ports(lab: Page) -> Locator:
+    """The dialog that opens apps."""
+    lab.locator(".jp-LauncherCard", has_text="Apps on Ports").click()
+    found = lab.locator(".jp-Dialog-content")
+    expect(found.get_by_role("combobox", name="App")).to_be_enabled()
+    return found
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds wrong with the dialog; the rest of the page is Lab's."""
+    found = Axe().run(page, context=".jp-Dialog").response["violations"]
+    return [f"{v['id']}: {[n['target'] for n in v['nodes']]}" for v in found]
+
+
+def test_lab_opens_an_app_to_the_public_wears_a_badge_and_closes_it(
+    lab: Page, nobody: BrowserContext, shots: Callable[[Page, str], None]
+) -> None:
+    dialog = ports(lab)
+    dialog.get_by_role("combobox", name="App").select_option(label="TensorBoard")
+    dialog.get_by_label("Open app to public").check()
+    expect(dialog.get_by_text("Whoever has its address gets in")).to_be_visible()
+    assert faults(lab) == []
+    shots(lab, "lab-ports-options")
+    with lab.expect_popup() as popup:
+        dialog.get_by_role("button", name="Open", exact=True).click()
+    link = dialog.locator(".bai-openings a")
+    expect(link).to_have_count(1)
+    url = str(link.get_attribute("href"))
+    popup.value.wait_for_url(f"{url}**")
+    popup.value.close()
+    badge = lab.get_by_role("button", name="Public: 1 app")
+    expect(badge).to_be_visible()
+    assert faults(lab) == []
+    shots(lab, "lab-ports-open")
+    stranger = nobody.new_page()
+    stranger.goto(url)
+    expect(stranger.get_by_text("/home/work/logs")).to_be_visible(timeout=SLOW)
+    dialog.get_by_role("button", name=f"Close TensorBoard at {url}").click()
+    expect(dialog.get_by_role("status")).to_contain_text("nobody reaches")
+    expect(badge).to_be_hidden()
+    with pytest.raises(Error, match="ERR_CONNECTION_REFUSED"):
+        nobody.new_page().goto(url)
+
+
+def test_lab_says_why_an_app_was_not_opened_and_leaves_no_tab(lab: Page) -> None:
+    dialog = ports(lab)
+    dialog.get_by_role("combobox", name="App").select_option(label="TensorBoard")
+    dialog.get_by_label("Try preferred port").check()
+    dialog.get_by_label("Preferred port", exact=True).fill("80")
+    with lab.expect_popup() as popup:
+        dialog.get_by_label("Preferred port", exact=True).press("Enter")
+    expect(dialog.get_by_role("alert")).to_contain_text("port: must be a whole number from 1024")
+    expect(dialog.locator(".bai-openings a")).to_have_count(0)
+    assert eventually(lambda: lab.wait_for_timeout(50) or popup.value.is_closed(), every=0)

@@ -82,6 +82,11 @@ def controls(page: Page, name: str) -> list[str]:
     return [one.get_attribute("aria-label") or "" for one in found.all()]
 
 
+def badge(page: Page, name: str) -> Locator:
+    """What says that apps of a session are open to the public."""
+    return row(page, name).get_by_role("button", name=f"public: apps of {name}")
+
+
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
@@ -502,6 +507,48 @@ def test_of_the_options_for_apps_those_are_shown_that_the_policy_offers(
         expect(box).to_have_count(1 if what == which else 0)
 
 
+def test_what_is_open_to_the_public_has_a_badge_that_comes_and_goes_by_itself(
+    fake: FakeSessions, opened: Opened, axe: Axe
+) -> None:
+    one = fake.add("train")
+    fake.add("private")
+    page = opened()
+    expect(row(page, "train")).to_contain_text("0.4 of 2")
+    expect(badge(page, "train")).to_have_count(0)
+    asked = fake.calls.count("GET sessions")
+    fake.publish(one, 1)
+    expect(badge(page, "train")).to_have_text("public")
+    expect(badge(page, "train")).to_have_accessible_description(
+        "Apps open to the public: close them under Apps"
+    )
+    expect(badge(page, "private")).to_have_count(0)
+    assert axe(page) == []
+    badge(page, "train").click()
+    expect(page.get_by_role("dialog", name="Apps of train")).to_be_visible()
+    fake.publish(one, 2)
+    expect(page.locator("#bai-list [data-part=public]:visible")).to_have_text("2 public")
+    press(page, "Close")
+    expect(badge(page, "train")).to_be_focused()
+    fake.publish(one, 0)
+    expect(badge(page, "train")).to_have_count(0)
+    expect(page.get_by_role("button", name="All about train")).to_be_focused()
+    assert fake.calls.count("GET sessions") == asked, "it is no change of the list"
+
+
+def test_the_list_itself_says_what_is_open_to_the_public_in_whosever_session(
+    fake: FakeSessions, opened: Opened
+) -> None:
+    fake.is_admin, fake.streams = True, False
+    hers = fake.add("hers", user="grace")
+    over = fake.add("over", Status.TERMINATED, end=USER)
+    fake.public |= {hers: 2, over: 1}
+    page = opened()
+    expect(badge(page, "hers")).to_have_text("2 public")
+    tab(page, "FINISHED").click()
+    expect(row(page, "over")).to_contain_text("Terminated")
+    expect(badge(page, "over")).to_have_count(0)
+
+
 def test_all_that_is_known_is_shown_with_the_end_of_the_log(
     fake: FakeSessions, opened: Opened, shots: Shots, axe: Axe
 ) -> None:
@@ -707,6 +754,7 @@ def test_axe_finds_nothing_and_the_list_fits_the_screen(
     train = fake.add("train", folders=("data:rw", "ml/corpus:ro"), warning="its GPU fails")
     fake.use[train].update(memory=int(3.9 * GIB), oom_kills=2)
     fake.time[train] = a_due("idle", 5.5)
+    fake.public[train] = 2
     for name, status in (
         ("waits", Status.PENDING),
         ("m" * 64, Status.PREPARING),
@@ -717,6 +765,7 @@ def test_axe_finds_nothing_and_the_list_fits_the_screen(
     fake.is_admin = width == 1000
     page = opened(color_scheme=scheme, viewport={"width": width, "height": 800})
     expect(row(page, "train")).to_contain_text("Running")
+    expect(badge(page, "train")).to_have_text("2 public")
     for name in ("RUNNING", "OTHERS"):
         tab(page, name).click()
         expect(tab(page, name)).to_have_attribute("aria-current", "page")

@@ -78,6 +78,7 @@ def test_a_viewer_is_told_of_their_own_sessions_and_a_superadmin_of_all() -> Non
         "used": {"a1": USED},
         "status": {"a1": "running"},
         "time": {"a1": {"why": "idle"}},
+        "public": {},
     }
     grace, root = state.told(GRACE), state.told(ROOT)
     assert grace is not None
@@ -85,6 +86,13 @@ def test_a_viewer_is_told_of_their_own_sessions_and_a_superadmin_of_all() -> Non
     assert (grace["status"], grace["time"]) == ({"g1": "pending"}, {"g1": None})
     assert root["status"] == {"a1": "running", "g1": "pending"}
     assert set(root["used"]) == {"a1", "g1"}, "of what lives alone"
+
+
+def test_what_is_open_to_the_public_is_told_of_ones_own_live_sessions() -> None:
+    public = {"a1": 2, "g1": 1, "gone": 1}
+    state = State(LIVE, SEEN, {ADA: "1", GRACE: "2", ROOT: "3"}, public)
+    told = [state.told(viewer) for viewer in (ADA, GRACE, ROOT)]
+    assert [one and one["public"] for one in told] == [{"a1": 2}, {"g1": 1}, {"a1": 2, "g1": 1}]
 
 
 def test_what_was_read_before_a_viewer_came_is_not_told_to_them() -> None:

@@ -88,7 +88,7 @@ def test_a_session_that_runs_is_told_with_all_that_a_page_shows() -> None:
     peaks = Measure(1.23456, 7, 8, 9.87654, 1, 2, 3)
     record = a_record(facts=facts, warning="its GPU is gone", peaks=peaks)
     seen = Seen(minutes(5), {"one": USE, "other": USE}, {"one": TIME}, {"one": APPS})
-    found = told(record, seen=seen)
+    found = told(record, seen=seen, public={"one": 2, "other": 1})
     apps = found.pop("apps")
     relaunch = found.pop("relaunch")
     assert found == {
@@ -143,6 +143,7 @@ def test_a_session_that_runs_is_told_with_all_that_a_page_shows() -> None:
         "folders": [{"name": "data", "mode": "rw"}, {"name": "ml-team/corpus", "mode": "ro"}],
         "variables": ["PATH", "TOKEN"],
         "time": TIME,
+        "public": 2,
         "links": {
             "open": "/user/ada/s1/lab",
             "lab": "/user/ada/s1/lab",
@@ -168,11 +169,13 @@ def test_a_session_that_runs_is_told_with_all_that_a_page_shows() -> None:
 def test_a_session_that_ended_says_why_and_leads_to_its_log_alone() -> None:
     end = End(Ending.MEMORY, "4 GiB granted", 137)
     record = a_record(Status.ERROR, ended=minutes(3), end=end)
-    found = told(record, seen=Seen(minutes(5), {"one": USE}, {"one": TIME}, {"one": APPS}))
+    seen = Seen(minutes(5), {"one": USE}, {"one": TIME}, {"one": APPS})
+    found = told(record, seen=seen, public={"one": 1})
     assert (found["status"], found["tab"]) == ("error", "others")
     assert found["reason"] == {"key": "out-of-memory", "words": end.words}
     assert (found["ended"], found["elapsed"]) == ("2026-02-28T12:03:00Z", 120)
     assert (found["used"], found["time"], found["apps"]) == (None, None, [])
+    assert found["public"] == 0
     assert {name: link for name, link in found["links"].items() if link} == {
         "log": "/services/sessions/log/one"
     }
@@ -192,7 +195,7 @@ def test_what_is_not_known_is_null() -> None:
     found = session(a_record(), Scene(SITE, minutes(6)))
     assert found["environment"]["title"] == "python"
     assert found["group"] == {"key": "default", "title": "default"}
-    assert (found["used"], found["time"]) == (None, None)
+    assert (found["used"], found["time"], found["public"]) == (None, None, 0)
     assert found["links"]["open"] == "/user/ada/s1/lab"
     assert Seen().age(NOON) is None
 

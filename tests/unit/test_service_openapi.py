@@ -158,6 +158,7 @@ def test_an_event_is_as_it_is_described() -> None:
     use = dict.fromkeys(("cpu", "memory", "disk", "processes", "oom_kills"), 0)
     seen = Seen(minutes(1), {"one": {**use, "gpu_memory": {"GPU-a": 5}}})
     viewer = Viewer("ada")
-    told = State((a_record(facts=a_facts()),), seen, {viewer: "1"}).told(viewer)
+    told = State((a_record(facts=a_facts()),), seen, {viewer: "1"}, {"one": 2}).told(viewer)
     assert told
+    assert told["public"] == {"one": 2}
     state_validator().validate(json.loads(json.dumps({**told, "age": 1.5})))

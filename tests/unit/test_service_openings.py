@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,64 +13,22 @@ from tornado.web import Application
 pytest.importorskip("jupyterhub")
 
 from bai_spawner import bulletin
-from bai_spawner.app_proxy.client import Client, ProxyAway, Told
+from bai_spawner.app_proxy.client import Told
+from bai_spawner.app_proxy.site import Site
 from bai_spawner.form import TEMPLATES
 from bai_spawner.reasons import End, Ending, Status
-from bai_spawner.records import Begun, Opening, Records
+from bai_spawner.records import Records
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
+from bai_spawner.service.opener import Opener
 from tests.examples import small_catalog
+from tests.fake_app_proxy import NOW, OPENING, FakeProxy, begin
 from tests.recorded import a_facts
 from tests.service import BASE, HUB, NAVIGATION, PREFIX, FakeHub, Page, serving
 
 PATHS = (str(TEMPLATES), f"{DATA_FILES_PATH}/templates")
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 POLICIES = [{"name": "everyone", "apps": {"public": True, "preferred_port": False}}]
-OPENING = "0" * 31 + "1"
 NONCE = "ab" * 32
-
-
-class FakeProxy(Client):
-    """An app proxy that does what a test says, and remembers what it was asked."""
-
-    def __init__(self, records: Records) -> None:
-        super().__init__(Path("no-such-socket"))
-        self._records = records
-        self.asked: list[tuple[str, str, Any]] = []
-        self.answer: Told | None = None
-        self.is_away = False
-
-    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Told:
-        self.asked.append((method, path, body))
-        if self.is_away:
-            raise ProxyAway
-        if self.answer:
-            return self.answer
-        if path == "/openings" and body:
-            begin(self._records, OPENING, body["session"], public=body["public"])
-            return Told(201, {"id": OPENING})
-        if path == "/tickets":
-            return Told(201, {"url": "http://apps:30001/.bai/enter?ticket=t"})
-        return Told(200, {"closed": True})
-
-
-def begin(records: Records, opening: str, session: str, **changed: Any) -> None:
-    line = Opening(
-        id=opening,
-        session=session,
-        app="board",
-        port=30001,
-        public=False,
-        expires=None,
-        allowed=(),
-        password="salt$hash",
-        wanted=None,
-        told="",
-        opened_at=NOW,
-        opened_by="ada",
-        opened_from="192.0.2.7",
-    )
-    assert records.openings.begin(replace(line, **changed)) is Begun.ADDED
 
 
 @pytest.fixture
@@ -212,7 +168,7 @@ async def test_what_was_open_is_told_with_its_end(ada: Page, records: Records) -
 
 
 async def test_without_a_proxy_nothing_is_offered(app: Application, ada: Page) -> None:
-    app.settings["app_proxy"] = None
+    app.settings["opener"] = Opener(app.settings["board"], None, Site("http://apps", "", ""))
     assert (await ada.ask("GET", "api/sessions/mine/apps")).json()["offered"] is False
     answer = await ada.ask("POST", "api/sessions/mine/apps/board", json={})
     assert answer.status_code == 404

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,10 +21,11 @@ from tornado.web import Application, RequestHandler
 pytest.importorskip("jupyterhub")
 
 from bai_spawner import bulletin
+from bai_spawner.app_proxy.client import Client
 from bai_spawner.apps import App
 from bai_spawner.bulletin import Told
 from bai_spawner.reasons import End, Ending, Status
-from bai_spawner.records import Query, Records, RecordsError, SessionRecord
+from bai_spawner.records import Begun, Opening, Query, Records, RecordsError, SessionRecord
 from bai_spawner.service import events, flowing, sessions
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
@@ -47,6 +49,7 @@ USE = {
     "oom_kills": 0,
     "gpu_memory": {},
 }
+WITH_PROXY = pytest.mark.parametrize("app_proxy", [Client(Path("no-such-socket"))], ids=[""])
 NO_SESSION = {"message": "there is no such session"}
 
 
@@ -85,9 +88,17 @@ def records(url_of_records: str) -> Iterator[Records]:
 
 
 @pytest.fixture
-async def app(hub: FakeHub, url_of_records: str) -> AsyncIterator[Application]:
+def app_proxy() -> Client | None:
+    """What opens apps on ports of the host: there is none, unless a test has one."""
+    return None
+
+
+@pytest.fixture
+async def app(
+    hub: FakeHub, url_of_records: str, app_proxy: Client | None
+) -> AsyncIterator[Application]:
     board = Board(url_of_records, HUB)
-    made = make_app(PREFIX, BASE, board)
+    made = make_app(PREFIX, BASE, board, app_proxy=app_proxy)
     made.settings["feed"] = Feed(Look(board), every=0.05)
     yield made
     board.records.close()
@@ -128,6 +139,24 @@ def publish(records: Records, told: dict[str, Told], *, ago: float = 0) -> None:
     uses = dict.fromkeys(told, USE)
     records.publish(HUB, bulletin.STATISTICS, bulletin.statistics(uses), at=at)
     records.publish(HUB, bulletin.SESSIONS, bulletin.sessions(told), at=at)
+
+
+def open_app(records: Records, session: str, app: str, *, public: bool = True) -> None:
+    line = Opening(
+        id=f"{session}-{app}",
+        session=session,
+        app=app,
+        port=30001,
+        public=public,
+        opened_at=NOW,
+        opened_by="ada",
+        opened_from="192.0.2.7",
+    )
+    assert records.openings.begin(line) is Begun.ADDED
+
+
+def close_app(records: Records, session: str, app: str) -> None:
+    assert records.openings.end(f"{session}-{app}", at=NOW, by="ada", why="no more")
 
 
 async def listed(page: Page, query: str = "") -> dict[str, Any]:
@@ -226,6 +255,46 @@ async def test_what_the_hub_published_of_a_session_is_in_its_row(
     assert row["links"]["open"] == "/my%20base/user/ada/server-mine/lab"
     assert row["relaunch"]["same"].startswith("/my%20base/services/sessions/launch#environment=")
     assert 5 <= found["age"] < 60
+
+
+@WITH_PROXY
+async def test_how_many_apps_are_public_is_in_the_row_by_one_question_for_all_rows(
+    records: Records, ada: Page, root: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for session, user in (("mine", "ada"), ("closed", "ada"), ("over", "ada"), ("hers", "grace")):
+        enter(records, session, user=user)
+        open_app(records, session, "board")
+    open_app(records, "mine", "code")
+    open_app(records, "mine", "own", public=False)
+    close_app(records, "closed", "board")
+    finish(records, "over")
+    kind, asked = type(records.openings), list[str | None]()
+    method = kind.public
+
+    def counted(self: Any, hub: str, user: str | None = None) -> dict[str, int]:
+        asked.append(user)
+        return method(self, hub, user)
+
+    monkeypatch.setattr(kind, "public", counted)
+
+    async def public(page: Page, query: str = "") -> dict[str, int]:
+        return {one["id"]: one["public"] for one in (await listed(page, query))["sessions"]}
+
+    assert await public(ada, "tab=running") == {"mine": 2, "closed": 0}
+    assert await public(root, "tab=running") == {"mine": 2, "closed": 0, "hers": 1}
+    assert await public(ada, "tab=finished") == {"over": 0}
+    assert asked == ["ada", None, "ada"]
+    assert (await root.ask("GET", "api/sessions/hers")).json()["public"] == 1
+
+
+async def test_where_no_app_can_be_open_what_the_records_say_of_one_is_not_told(
+    records: Records, ada: Page
+) -> None:
+    enter(records, "mine")
+    open_app(records, "mine", "board")
+    assert (await listed(ada))["sessions"][0]["public"] == 0
+    async with following(ada) as state:
+        assert (await state())["public"] == {}
 
 
 async def test_without_a_catalogue_the_list_is_there(
@@ -648,6 +717,27 @@ async def test_what_becomes_of_others_sessions_is_no_event(records: Records, ada
         found = await state()
     assert found["status"] == {"mine": "running"}
     assert found["version"] == (await listed(ada))["version"], "it is of the change of one's own"
+
+
+@WITH_PROXY
+async def test_what_is_opened_to_the_public_and_closed_comes_by_itself(
+    records: Records, ada: Page, root: Page
+) -> None:
+    enter(records, "mine")
+    enter(records, "hers", user="grace")
+    async with following(ada) as mine, following(root) as everyones:
+        first = await mine()
+        assert (first["public"], (await everyones())["public"]) == ({}, {})
+        open_app(records, "hers", "board")
+        assert (await everyones())["public"] == {"hers": 1}
+        open_app(records, "mine", "board")
+        found = await mine()
+        assert found["public"] == {"mine": 1}, "and nothing came of another's"
+        assert found["version"] == first["version"], "the list is the same"
+        assert (await everyones())["public"] == {"mine": 1, "hers": 1}
+        close_app(records, "mine", "board")
+        assert (await mine())["public"] == {}
+        assert (await everyones())["public"] == {"hers": 1}
 
 
 async def test_what_has_not_changed_is_not_read_again(

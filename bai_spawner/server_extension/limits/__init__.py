@@ -8,9 +8,9 @@ import os
 from typing import Any
 
 from bai_spawner.server_extension.activity import watch_of
+from bai_spawner.server_extension.hub_service import from_environment
 from bai_spawner.server_extension.limits.handlers import ExtendHandler, LimitsHandler
 from bai_spawner.server_extension.limits.reporting import Reporter
-from bai_spawner.server_extension.limits.service import from_environment
 from bai_spawner.server_extension.part import Part
 
 

@@ -15,8 +15,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from bai_spawner.server_extension.api import SessionHandler, Wrong
+from bai_spawner.server_extension.hub_service import Unable
 from bai_spawner.server_extension.limits.reporting import Reporter
-from bai_spawner.server_extension.limits.service import Unable
 from bai_spawner.server_extension.limits.time_left import LIMITS
 
 

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from logging import Logger
 from typing import Any
 
 from bai_spawner.server_extension.activity.watch import Watch
-from bai_spawner.server_extension.limits.service import Service, Unable
-from bai_spawner.server_extension.limits.time_left import Time
+from bai_spawner.server_extension.hub_service import Service, Unable, nobody, unreadable
+from bai_spawner.server_extension.limits.time_left import Time, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +102,13 @@ class Reporter:
     async def _ask(self, path: str, body: Mapping[str, Any]) -> Time | None:
         """Ask, one after another: of two answers the later one holds."""
         if self._service is None:
-            words = "This session does not know where the hub's service is; nobody can be asked."
-            raise Unable(HTTPStatus.SERVICE_UNAVAILABLE, words)
+            raise nobody()
         async with self._turn:
-            self.time = await self._service.ask(path, body)
+            answer = await self._service.ask("POST", path, body)
+            try:
+                self.time = read(answer)
+            except ValueError as error:
+                raise unreadable() from error
         return self.time
 
     def _flipped(self) -> None:

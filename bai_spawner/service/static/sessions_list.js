@@ -28,7 +28,10 @@ const drawMeasured = () => {
   if (!measured) return;
   for (const [id, row] of rows) {
     if (id in measured.time && !row.session.ended) {
-      row.update({ ...row.session, used: measured.used[id] || null, time: measured.time[id] });
+      const { used, time, public: open } = measured;
+      row.update({
+        ...row.session, used: used[id] || null, time: time[id], public: open[id] || 0,
+      });
     }
   }
 };
@@ -71,7 +74,7 @@ export const show = (sessions, drawn) => {
   drawn();
 };
 
-/** What was measured, and when sessions are to end, by session. */
+/** What was measured, when sessions are to end, and what is public of them, by session. */
 export const measure = (told) => {
   measured = told;
   drawMeasured();

@@ -1,7 +1,7 @@
 // One session in the list: drawn once, and then written to where something changed, so that the
 // focus, what is selected and what the pointer is on stay where they are.
 
-import { byId, write } from "./dom.js";
+import { byId, make, write } from "./dom.js";
 import { drawAmount, hasGpu } from "./sessions_amounts.js";
 import { now } from "./sessions_clock.js";
 import {
@@ -11,6 +11,7 @@ import {
 
 const FOLDERS = 3;
 const ELSEWHERE = "in a new window";
+const CLOSE_THEM = "Apps open to the public: close them under Apps";
 
 const show = (element, on) => {
   if (element.hidden === on) element.hidden = !on;
@@ -27,6 +28,16 @@ const call = (element, label, title = label) => {
   set(element, "title", title);
 };
 
+/** The badge of what is open to the public; it leads to where that is closed. */
+const makeBadge = () => make("button", {
+  type: "button",
+  class: "badge text-bg-warning bai-public",
+  title: CLOSE_THEM,
+  "data-part": "public",
+  "data-act": "apps",
+  hidden: true,
+});
+
 /**
  * A row for a session: `element` for the table; `update(session)` when it changed, `ask(on)`
  * while its end is asked for, and `tick()` as time goes by.
@@ -34,6 +45,7 @@ const call = (element, label, title = label) => {
 export const makeRow = (first) => {
   const element = byId("bai-row").content.firstElementChild.cloneNode(true);
   element.dataset.id = first.id;
+  element.querySelector("[data-part=status]").after(" ", makeBadge());
   const parts = new Map(
     [...element.querySelectorAll("[data-part]")].map((one) => [one.dataset.part, one]),
   );
@@ -74,6 +86,12 @@ export const makeRow = (first) => {
     for (const name of ["reason", "warning", "kills"]) {
       show(part(name), part(name).textContent !== "");
     }
+  };
+  const drawPublic = ({ name, public: open }) => {
+    const words = open > 1 ? `${open} public` : "public";
+    write(part("public"), words);
+    set(part("public"), "aria-label", `${words}: apps of ${name}`);
+    show(part("public"), open > 0);
   };
   const drawControls = (shown) => {
     const { name, status, links, relaunch, apps, ended } = shown;
@@ -130,6 +148,7 @@ export const makeRow = (first) => {
     drawMoment(part("started"), current.started);
     drawMoment(part("ended"), current.ended);
     drawStatus(current);
+    drawPublic(current);
     drawTime(current);
     drawControls(current);
     tick();

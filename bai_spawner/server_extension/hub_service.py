@@ -6,15 +6,13 @@ followed: the token is for that address alone.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.iostream import StreamBufferFullError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
-
-from bai_spawner.server_extension.limits.time_left import Time, read
 
 SECONDS = 10.0
 """What an answer may take, with its connection."""
@@ -30,7 +28,8 @@ ITS_WORD = frozenset(
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
 )
-"""Refusals that mean the same to who asks this server."""
+"""Refusals that mean the same to who asks this server, unless others are named."""
+DONE = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT})
 
 
 class Unable(Exception):
@@ -52,32 +51,41 @@ class Service:
     def __init__(self, url: str, token: str) -> None:
         self._url, self._token = url, token
 
-    async def ask(self, path: str, body: Mapping[str, Any]) -> Time | None:
-        """How much time the session has, once the service was told this.
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        its_word: Collection[int] = ITS_WORD,
+    ) -> bytes:
+        """What it answers.
+
+        Args:
+            method: of HTTP.
+            path: below the service's address.
+            body: sent as JSON; ``None``: nothing is.
+            its_word: refusals that mean the same to who asks this server.
 
         Raises:
-            Unable: there is no such answer.
+            Unable: it does not answer, or refuses.
         """
-        answer = await self._post(path, json.dumps(body))
-        if answer.code != HTTPStatus.OK:
-            raise _refused(answer)
-        try:
-            return read(answer.body)
-        except ValueError as error:
-            words = "The answer of the hub's service cannot be read."
-            raise Unable(HTTPStatus.BAD_GATEWAY, words) from error
+        answer = await self._send(method, path, None if body is None else json.dumps(body))
+        if answer.code not in DONE:
+            raise _refused(answer, its_word)
+        return answer.body
 
-    async def _post(self, path: str, body: str) -> HTTPResponse:
+    async def _send(self, method: str, path: str, body: str | None) -> HTTPResponse:
         client = SimpleAsyncHTTPClient(
             force_instance=True, max_body_size=MOST, max_buffer_size=MOST, max_header_size=MOST
         )
         try:
             return await client.fetch(
                 f"{self._url.rstrip('/')}/{path}",
-                method="POST",
+                method=method,
                 headers={
                     "Authorization": f"token {self._token}",
-                    "Content-Type": "application/json",
+                    **({} if body is None else {"Content-Type": "application/json"}),
                 },
                 body=body,
                 connect_timeout=SECONDS,
@@ -100,15 +108,26 @@ def from_environment(environ: Mapping[str, str]) -> Service | None:
     return Service(url, token) if url and token else None
 
 
-def _refused(answer: HTTPResponse) -> Unable:
+def _refused(answer: HTTPResponse, its_word: Collection[int]) -> Unable:
     """What a refusal is to who asks this server: in the service's words, where it has some."""
     words = _words(answer.body)
-    if answer.code in ITS_WORD and words:
+    if answer.code in its_word and words:
         return Unable(HTTPStatus(answer.code), words)
     said = f": {words}" if words else ""
     return Unable(
         HTTPStatus.BAD_GATEWAY, f"The hub's service refuses ({answer.code} {answer.reason}){said}"
     )
+
+
+def nobody() -> Unable:
+    """What is said where the hub named no service."""
+    words = "This session does not know where the hub's service is; nobody can be asked."
+    return Unable(HTTPStatus.SERVICE_UNAVAILABLE, words)
+
+
+def unreadable() -> Unable:
+    """What an answer is that says nothing that is known."""
+    return Unable(HTTPStatus.BAD_GATEWAY, "The answer of the hub's service cannot be read.")
 
 
 def _words(body: bytes) -> str:
