@@ -111,7 +111,7 @@ def _add_service(c: Any, runtime: BaiRuntime) -> None:
                 "read:users:groups",
                 "delete:servers",
                 # a visitor's right to a session is the right to its private apps
-                *(["access:servers"] if runtime.apps_url else []),
+                *(["access:servers", "read:users:shares"] if runtime.apps_url else []),
             ],
             "oauth_no_confirm": True,
             "display": False,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from jupyterhub import orm
 from jupyterhub.utils import url_path_join
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from bai_spawner import handed, tunnel
 from bai_spawner.app_proxy.client import Client, ProxyAway
@@ -161,7 +162,9 @@ def _follow_rights(client: Client, runtime: BaiRuntime) -> None:
     # what changed is in the database by the time that anybody asks: the hub's code that changes
     # it does not wait in between
     runtime.telling = asyncio.get_running_loop().create_task(tell())
-    for model in (orm.APIToken, orm.Share, orm.User):
+    for model in (orm.APIToken, orm.Group, orm.Share, orm.User):
         event.listen(model, "after_delete", lambda *_: changed.set())
     for model in (orm.Share, orm.User):
         event.listen(model, "after_update", lambda *_: changed.set())
+    # all shares of a session are taken back in one statement, which tells of no row
+    event.listen(Session, "after_bulk_delete", lambda *_: changed.set())

@@ -19,6 +19,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import cast
 from urllib.parse import quote
@@ -99,6 +100,7 @@ class Door:
         self._server = web.Server(self._handle, handler_cancellation=True)
         self._listening: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def target(self) -> Target:
@@ -129,6 +131,7 @@ class Door:
 
     async def close(self) -> None:
         """Listen no more, and break off what is under way, at once."""
+        self._closed = True
         if self._sweeping:
             self._sweeping.cancel()
             await asyncio.wait([self._sweeping])
@@ -148,7 +151,7 @@ class Door:
         # what is about to agree on TLS is no connection of the server's yet
         if len(self._until.keys() | set(self._server.connections)) >= MOST_CONNECTIONS:
             return _Full()
-        made = _Connection(self._server, self._until)
+        made = _Connection(self._server, self._until, lambda: self._closed)
         self._until[made] = time.monotonic() + FIRST_SECONDS
         return made
 
@@ -392,11 +395,17 @@ class _Connection(web.RequestHandler):
     Args:
         server: whose it is.
         until: forgets it when it is gone.
+        closed: says whether its door is: who agreed on TLS meanwhile comes too late.
     """
 
-    __slots__ = ("_until", "_way")
+    __slots__ = ("_closed", "_until", "_way")
 
-    def __init__(self, server: web.Server, until: dict[_Connection, float]) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        until: dict[_Connection, float],
+        closed: Callable[[], bool],
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -408,12 +417,14 @@ class _Connection(web.RequestHandler):
             max_field_size=LONGEST_HEADER,
             max_headers=MOST_HEADERS,
         )
-        self._until = until
+        self._until, self._closed = until, closed
         self._way: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._way = cast("asyncio.Transport", transport)
         super().connection_made(transport)
+        if self._closed():
+            self.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._way = None

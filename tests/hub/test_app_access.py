@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,69 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.deployment import Deployment, Visitor, eventually
-
-SERVICE = "/services/sessions/"
-OPTIONS = {"environment": "tells", "resources": {"cpu": 1, "memory": "600MiB", "shm": "64MiB"}}
-NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
-
-
-@dataclass
-class Opener:
-    """One visitor's way to open apps, as a page's script has it."""
-
-    visitor: Visitor
-    token: str
-
-    def ask(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        """What the service answers."""
-        headers = {"X-XSRFToken": self.token, "Sec-Fetch-Site": "same-origin"}
-        headers["Sec-Fetch-Mode"] = "cors"
-        url = f"{SERVICE}api/{path}"
-        return self.visitor.http.request(method, url, headers=headers, **kwargs)
-
-    def session(self, server: str = "one") -> str:
-        """The identity of a session."""
-        rows = self.ask("GET", "sessions").json()["sessions"]
-        (found,) = [row["id"] for row in rows if row["server"] == server and row["ended"] is None]
-        return str(found)
-
-    def open(self, **asked: Any) -> dict[str, Any]:
-        """Open the app; a session is known where it is a moment after its start."""
-
-        def answer() -> httpx.Response | None:
-            got = self.ask("POST", f"sessions/{self.session()}/apps/tells", json=asked)
-            return None if "not known yet" in got.text else got
-
-        got = eventually(answer, seconds=15)
-        assert got is not None
-        assert got.status_code == 201, got.text
-        found: dict[str, Any] = got.json()
-        return found
-
-    def close(self, opened: dict[str, Any]) -> None:
-        """Close it."""
-        assert self.ask("DELETE", f"openings/{opened['id']}").status_code == 204
-
-    def page(self, url: str) -> httpx.Response:
-        """What a browser with this visitor's login shows of an address."""
-        return self.visitor.http.get(url, headers=NAVIGATION)
-
-    def shown(self, opened: dict[str, Any], path: str = "") -> httpx.Response:
-        """The app's page, as soon as it has started."""
-        found: list[httpx.Response] = []
-
-        def runs() -> bool:
-            found.append(self.page(f"{opened['url']}{path}"))
-            return found[-1].status_code != 503
-
-        assert eventually(runs, seconds=30, every=0.5), found[-1].text
-        return found[-1]
-
-
-def opener(visitor: Visitor) -> Opener:
-    page = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}
-    answer = visitor.http.get(f"{SERVICE}api/visit", headers=page)
-    return Opener(visitor, answer.json()["xsrf_token"])
+from tests.hub.opening import NAVIGATION, OPTIONS, SERVICE, Opener, cookies, opener
 
 
 @pytest.fixture
@@ -96,11 +33,6 @@ def nobody() -> Iterator[httpx.Client]:
     """A browser that is logged in nowhere."""
     with httpx.Client(follow_redirects=False, timeout=30) as client:
         yield client
-
-
-def cookies(visitor: Visitor, host: str) -> dict[str, str]:
-    """What a browser holds for a host."""
-    return {c.name: c.value or "" for c in visitor.http.cookies.jar if c.domain.startswith(host)}
 
 
 def test_a_private_app_lets_its_owner_in_and_is_told_nothing(

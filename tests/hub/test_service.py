@@ -166,6 +166,7 @@ def test_the_service_has_no_role_and_the_hubs_database_no_url_of_the_records(
         "delete:servers",
         "read:users:groups",
         "read:users:name",
+        "read:users:shares",
     ]
     settings = deployment.state / "service.json"
     assert settings.stat().st_mode & 0o777 == 0o600
@@ -235,6 +236,7 @@ def test_a_visitors_token_may_read_names_and_groups_end_servers_and_do_nothing_e
         f"read:users:groups!user={user.user}",
         f"delete:servers!user={user.user}",
         f"access:servers!user={user.user}",
+        f"read:users:shares!user={user.user}",
     }
 
 
