@@ -6,6 +6,7 @@ one address there has them all.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Guesses:
         wrong = self._wrong.get(_whence(peer))
         if wrong is None or len(wrong) < MOST:
             return 0
-        return max(0, int(wrong[0] + SECONDS - self._clock()) + 1)
+        return max(0, math.ceil(wrong[0] + SECONDS - self._clock()))
 
     def was_wrong(self, peer: str) -> None:
         """An address said a wrong one."""

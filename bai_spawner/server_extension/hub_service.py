@@ -58,6 +58,7 @@ class Service:
         body: Mapping[str, Any] | None = None,
         *,
         its_word: Collection[int] = ITS_WORD,
+        seconds: float | None = None,
     ) -> bytes:
         """What it answers.
 
@@ -66,16 +67,18 @@ class Service:
             path: below the service's address.
             body: sent as JSON; ``None``: nothing is.
             its_word: refusals that mean the same to who asks this server.
+            seconds: what the answer may take; `SECONDS` unless said.
 
         Raises:
             Unable: it does not answer, or refuses.
         """
-        answer = await self._send(method, path, None if body is None else json.dumps(body))
+        sent = None if body is None else json.dumps(body)
+        answer = await self._send(method, path, sent, SECONDS if seconds is None else seconds)
         if answer.code not in DONE:
             raise _refused(answer, its_word)
         return answer.body
 
-    async def _send(self, method: str, path: str, body: str | None) -> HTTPResponse:
+    async def _send(self, method: str, path: str, body: str | None, seconds: float) -> HTTPResponse:
         client = SimpleAsyncHTTPClient(
             force_instance=True, max_body_size=MOST, max_buffer_size=MOST, max_header_size=MOST
         )
@@ -89,7 +92,7 @@ class Service:
                 },
                 body=body,
                 connect_timeout=SECONDS,
-                request_timeout=SECONDS,
+                request_timeout=seconds,
                 follow_redirects=False,
                 decompress_response=False,
                 raise_error=False,

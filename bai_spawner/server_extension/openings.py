@@ -36,6 +36,8 @@ from bai_spawner.server_extension.part import Part
 APPS, OPENINGS = "api/own/apps", "api/own/openings"
 FRESH_SECONDS = 5.0
 """How long an answer is told again: there may be many tabs, and the service takes so much."""
+OPEN_SECONDS = 25.0
+"""What opening and closing may take: the service waits for the app proxy for twenty."""
 NOT_OFFERED = {"offered": False, "public": False, "preferred_port": False, "open": []}
 
 
@@ -49,7 +51,7 @@ class Openings:
     def __init__(self, service: Service | None) -> None:
         self._service = service
         self._turn = asyncio.Lock()
-        self._told: dict[str, Any] = {}
+        self._told: dict[str, Any] | Unable = {}
         self._until = 0.0
 
     async def look(self) -> dict[str, Any]:
@@ -62,9 +64,18 @@ class Openings:
             return NOT_OFFERED
         async with self._turn:
             if time.monotonic() >= self._until:
-                self._told = _object(await self._service.ask("GET", APPS), "open")
+                self._told = await self._look(self._service)
                 self._until = time.monotonic() + FRESH_SECONDS
+            if isinstance(self._told, Unable):
+                raise self._told
             return self._told
+
+    async def _look(self, service: Service) -> dict[str, Any] | Unable:
+        """What is told for a while; that nobody answers, too."""
+        try:
+            return _object(await service.ask("GET", APPS), "open")
+        except Unable as unable:
+            return unable
 
     async def open(self, app: str, how: Mapping[str, Any]) -> dict[str, Any]:
         """Open an app.
@@ -92,7 +103,9 @@ class Openings:
             raise nobody()
         async with self._turn:
             self._until = 0.0
-            return await self._service.ask(method, path, body, its_word=its_word)
+            return await self._service.ask(
+                method, path, body, its_word=its_word, seconds=OPEN_SECONDS
+            )
 
 
 class _Asking(SessionHandler):
@@ -140,7 +153,7 @@ class AllOpenings(_Asking):
         self.only_owner()
         how = self.body(app=str, public=bool, port=int, expires=str, allowed=list, password=str)
         app = how.pop("app", "")
-        if not app:
+        if not app or not app.isprintable():
             raise Wrong("app", app, "give an app's name")
         try:
             made = await self._openings.open(app, how)

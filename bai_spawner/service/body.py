@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from tornado.web import HTTPError
 
 from bai_spawner.errors import kind, shown
+
+LONGEST_TIME = 40
+"""Characters of one that anybody means."""
 
 
 def read(sent: bytes, *known: str) -> dict[str, Any]:
@@ -31,3 +35,14 @@ def read(sent: bytes, *known: str) -> dict[str, Any]:
             told = f"body: {shown(key)} is not a known key; known: {', '.join(known)}"
             raise HTTPError(400, "%s", told)
     return found
+
+
+def moment(sent: object) -> datetime | None:
+    """A time in ISO 8601 with its zone, in UTC; ``None``: what was sent is none."""
+    if not isinstance(sent, str) or len(sent) > LONGEST_TIME:
+        return None
+    try:
+        found = datetime.fromisoformat(sent)
+        return None if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

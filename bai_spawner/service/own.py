@@ -3,6 +3,8 @@
     POST api/own/activity  {"last": "…", "busy": true, "because": "…"}   {"time": {…} | null}
     POST api/own/extend    {"what": "idle" | "lifetime"}                 {"time": {…} | null}
 
+What it asks of its apps is in `bai_spawner.service.own_apps`.
+
 The token says which session it is, by the one server that it opens; whatever else is sent
 says nothing of that, and a token that its owner's session could not have is none (S17, S27).
 Cookies are not looked at: a token in a header is what no page of another site can send.
@@ -37,7 +39,6 @@ SCOPE = "access:servers!server="
 """Of a session's token, in front of its user and server."""
 LONGEST_BODY = 4096
 LONGEST_REASON = 200
-LONGEST_TIME = 40
 """Characters."""
 MOST, SECONDS = 60, 60.0
 """What one session may ask in so many seconds; it tells of its use every half a
@@ -188,14 +189,10 @@ def routes(prefix: str) -> list[tuple[str, type[Own], dict[str, Turns]]]:
 def _moment(sent: object) -> datetime:
     """A time with its zone, in UTC."""
     accepted = "last: must be a time in ISO 8601 with its zone, such as 2026-11-26T02:46:41+00:00"
-    if isinstance(sent, str) and len(sent) <= LONGEST_TIME:
-        try:
-            found = datetime.fromisoformat(sent)
-            if found.tzinfo is not None:
-                return found.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-    raise HTTPError(400, "%s", f"{accepted}; not {shown(sent)}")
+    found = body.moment(sent)
+    if found is None:
+        raise HTTPError(400, "%s", f"{accepted}; not {shown(sent)}")
+    return found
 
 
 def _line(sent: object) -> str:

@@ -30,7 +30,6 @@ class Badge extends Widget {
     super();
     this.addClass('bai-status');
     this.press = el('button', { type: 'button', class: 'bai-mod-warning', click: open });
-    this.node.append(this.press);
     this.hide();
     state.changed.connect(() => this.see());
   }
@@ -41,16 +40,26 @@ class Badge extends Widget {
     this.press.title = found
       .map(one => `${this.state.title(one.app)} at ${one.url}. ${whom(one)}`)
       .join('\n');
+    if (found.length) {
+      this.node.append(this.press);
+    } else {
+      this.press.remove();
+    }
     this.setHidden(!found.length);
   }
 }
 
 async function show(state: OpeningsState): Promise<void> {
-  await state.load(true);
+  const loading = state.load(true);
+  if (!state.apps.length) {
+    await loading;
+  }
   await showDialog({
     title: 'Apps on ports',
     body: new OpeningsBody(state),
-    buttons: [Dialog.okButton({ label: 'Done' })]
+    focusNodeSelector: 'select',
+    // Lab disables what accepts while a field is not as it should be
+    buttons: [Dialog.cancelButton({ label: 'Done' })]
   });
 }
 
@@ -92,7 +101,12 @@ function activate(
   const poll = new Poll({
     auto: false,
     name: 'bai-spawner:openings',
-    factory: () => state.load(),
+    factory: async () => {
+      await state.load();
+      if (state.problem) {
+        throw new Error(state.problem);
+      }
+    },
     frequency: { interval: INTERVAL_MS, backoff: true, max: LONGEST_MS },
     standby: 'when-hidden'
   });
@@ -110,6 +124,12 @@ function activate(
     commands.notifyCommandChanged(Command.openings);
   });
   void app.restored.then(() => poll.start());
+  // an app is opened in another tab: who comes back sees what is open by now
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && poll.state.phase !== 'stopped') {
+      void poll.refresh();
+    }
+  });
 }
 
 const openings: JupyterFrontEndPlugin<void> = {

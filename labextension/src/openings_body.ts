@@ -52,48 +52,38 @@ export class OpeningsBody extends Widget {
   });
   private readonly said = el('p', { role: 'status' });
   private readonly problem = el('p', { role: 'alert' });
+  private readonly form: HTMLElement;
   private readonly list = el('ul', { class: 'bai-openings', 'aria-label': 'Open on ports' });
-  private readonly now = el(
-    'section',
-    {},
-    el('h3', {}, 'Open on ports'),
-    this.list,
-    el('h3', {}, 'Open an app')
+  private readonly now = el('section', {}, el('h3', {}, 'Open on ports'), this.list);
+  private readonly publicly = choice('Open app to public', this.isPublic);
+  private readonly preferred = el(
+    'div',
+    { class: 'bai-open-port' },
+    choice('Try preferred port', this.isPreferred),
+    this.port
   );
+  private busy = false;
   private shown = '';
 
   constructor(private readonly state: OpeningsState) {
     super({ node: el('div', { class: 'bai-dialog' }) });
-    const publicly = choice('Open app to public', this.isPublic);
-    const preferred = el(
+    this.form = el(
       'div',
-      { class: 'bai-open-port' },
-      choice('Try preferred port', this.isPreferred),
-      this.port
-    );
-    publicly.hidden = !state.told?.public;
-    preferred.hidden = !state.told?.preferred_port;
-    this.node.append(
+      {},
       el(
         'p',
         {},
         'An app is opened on a port of its own, with an address that works outside of Lab, too.'
       ),
-      this.now,
       field('App', this.app),
       this.asks,
-      publicly,
+      this.publicly,
       this.more,
-      preferred,
-      this.press,
-      this.said,
-      this.problem
+      this.preferred,
+      this.press
     );
-    this.app.append(
-      ...state.apps.map(({ name, title }) => el('option', { value: name }, title))
-    );
+    this.node.append(this.form, this.said, this.problem, this.now);
     this.node.addEventListener('change', () => this.choose());
-    this.choose();
     this.see();
     state.changed.connect(this.see, this);
   }
@@ -130,13 +120,23 @@ export class OpeningsBody extends Widget {
     const chosen = this.state.apps.find(one => one.name === this.app.value);
     this.more.hidden = !this.isPublic.checked;
     this.port.disabled = !this.isPreferred.checked;
-    this.press.disabled = !chosen;
+    // a button that was pressed keeps the focus, which it would lose if it were disabled
+    this.press.setAttribute('aria-disabled', String(!chosen || this.busy));
     const asks = chosen?.asks && chosen.state !== 'running';
     this.asks.textContent = asks
       ? `${chosen.title} asks for a ${chosen.asks}: start it in one first, from the menu of a ` +
         'directory in the file browser.'
       : '';
     this.asks.hidden = !asks;
+  }
+
+  /** What was typed and is not whole: its value would be as if nothing had been. */
+  private unfinished(): HTMLInputElement | undefined {
+    const used = [
+      ...(this.isPublic.checked ? [this.until] : []),
+      ...(this.isPreferred.checked ? [this.port] : [])
+    ];
+    return used.find(one => one.validity.badInput);
   }
 
   private wanted(): Wanted {
@@ -160,12 +160,18 @@ export class OpeningsBody extends Widget {
   }
 
   private async open(): Promise<void> {
-    if (this.press.disabled) {
+    const unfinished = this.unfinished();
+    if (unfinished) {
+      unfinished.reportValidity();
+      return;
+    }
+    if (this.press.getAttribute('aria-disabled') === 'true') {
       return;
     }
     const title = this.state.title(this.app.value);
     let shown: Window | null = null;
-    this.press.disabled = true;
+    this.busy = true;
+    this.choose();
     this.say(`Opening ${title}…`);
     try {
       shown = tab();
@@ -177,12 +183,14 @@ export class OpeningsBody extends Widget {
       shown?.close();
       this.say('', `${title} was not opened: ${words(error)}`);
     } finally {
-      this.press.disabled = false;
+      this.busy = false;
+      this.choose();
     }
   }
 
   private async shut(opening: Opening): Promise<void> {
     const title = this.state.title(opening.app);
+    this.say(`Closing ${title}…`);
     try {
       await this.state.close(opening);
       this.say(`${title} is closed: nobody reaches ${opening.url} now.`);
@@ -197,17 +205,43 @@ export class OpeningsBody extends Widget {
     this.problem.classList.toggle('bai-problem', problem !== '');
   }
 
-  /** Show what is open; as long as that is the same, whoever is on a button of it stays there. */
+  /** Show what may be opened and what is open, where something of it changed. */
   private see(): void {
-    const { open, problem } = this.state;
-    const is = JSON.stringify([open, problem]);
+    const { told, apps, open, problem } = this.state;
+    this.form.hidden = !this.state.isOffered;
+    this.publicly.hidden = !told?.public;
+    this.preferred.hidden = !told?.preferred_port;
+    const is = JSON.stringify([apps, open, problem]);
     if (is === this.shown) {
       return;
     }
     this.shown = is;
+    const chosen = this.app.value;
+    this.app.replaceChildren(
+      ...apps.map(({ name, title }) =>
+        el('option', { value: name, selected: name === chosen }, title)
+      )
+    );
+    this.choose();
     this.now.hidden = !open.length && !problem;
     const note = problem ? [el('li', { class: 'bai-note' }, `This may be old: ${problem}`)] : [];
-    this.list.replaceChildren(...open.map(one => this.row(one)), ...note);
+    this.keepFocus(() =>
+      this.list.replaceChildren(...open.map(one => this.row(one)), ...note)
+    );
+  }
+
+  /** What has the focus has it after the change; if it went, what is next to be used has. */
+  private keepFocus(change: () => void): void {
+    const focused = document.activeElement;
+    const within = focused instanceof HTMLElement && this.list.contains(focused);
+    const key = within ? focused.dataset['key'] : undefined;
+    change();
+    if (within) {
+      const again = [...this.list.querySelectorAll<HTMLElement>('[data-key]')].find(
+        one => one.dataset['key'] === key
+      );
+      (again ?? (this.form.hidden ? this.list.querySelector('button') : this.app))?.focus();
+    }
   }
 
   private row(opening: Opening): HTMLElement {
@@ -216,10 +250,16 @@ export class OpeningsBody extends Widget {
     const name = opening.public
       ? [el('strong', {}, title), ' ', el('span', { class: 'bai-badge' }, 'public')]
       : [el('strong', {}, title)];
-    const press = button('Close', () => {
-      press.disabled = true;
-      void this.shut(opening);
-    }, { 'aria-label': `Close ${title} at ${opening.url}` });
+    let asked = false;
+    const press = async () => {
+      if (asked) {
+        return;
+      }
+      asked = true;
+      await this.shut(opening);
+      asked = false;
+    };
+    const link = { target: '_blank', rel: 'noopener', class: 'bai-link' };
     return el(
       'li',
       {},
@@ -227,10 +267,13 @@ export class OpeningsBody extends Widget {
         'div',
         {},
         el('div', {}, ...name),
-        el('a', { href, target: '_blank', rel: 'noopener', class: 'bai-link' }, opening.url),
+        el('a', { href, 'data-key': `${opening.id} link`, ...link }, opening.url),
         el('div', { class: 'bai-note' }, `${whom(opening)}. ${used(opening)}. ${opening.told}`)
       ),
-      press
+      button('Close', () => void press(), {
+        'data-key': `${opening.id} close`,
+        'aria-label': `Close ${title} at ${opening.url}`
+      })
     );
   }
 }

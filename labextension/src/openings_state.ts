@@ -53,9 +53,12 @@ export class OpeningsState {
 
   /** Open an app; rejected with the reason. */
   async start(wanted: Wanted): Promise<Opening> {
-    const made = await this.api.openOnPort(wanted);
-    await this.load();
-    return made;
+    try {
+      return await this.api.openOnPort(wanted);
+    } finally {
+      // what takes too long to be answered may be open all the same
+      await this.load();
+    }
   }
 
   /** Close one; rejected with the reason. */

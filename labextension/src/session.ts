@@ -52,8 +52,13 @@ function activate(
     log: show(Command.log),
     ssh: run(Command.ssh),
     usage: run(Command.usage),
-    openings: () => (commands.isVisible(Command.openings) ? run(Command.openings) : null),
+    openings: run(Command.openings),
     terminate: run(Command.terminate)
+  });
+  commands.commandChanged.connect((_, { id }) => {
+    if (id === Command.openings) {
+      panel.offerOpenings(commands.isVisible(id));
+    }
   });
   panel.id = 'bai-session';
   panel.title.icon = sessionIcon;

@@ -18,8 +18,7 @@ export interface Ways {
   log(): void;
   ssh(): void;
   usage(): void;
-  /** Null: no app may be opened on a port here. */
-  openings(): (() => void) | null;
+  openings(): void;
   terminate(): void;
 }
 
@@ -29,6 +28,7 @@ export class SessionPanel extends Widget {
   private readonly age = el('span');
   private readonly limits: HTMLElement[];
   private readonly clock: Poll;
+  private readonly openings: HTMLButtonElement;
   private started: Date | null = null;
 
   constructor(
@@ -38,6 +38,7 @@ export class SessionPanel extends Widget {
   ) {
     super();
     this.limits = left ? [new LimitsSection(left).node] : [];
+    this.openings = button('Apps on ports…', () => ways.openings(), { hidden: true });
     panel(this.node, 'This session', this.content);
     this.clock = new Poll({
       name: 'bai-spawner:elapsed',
@@ -45,6 +46,11 @@ export class SessionPanel extends Widget {
       frequency: { interval: MINUTE_MS, backoff: false },
       standby: () => !this.isVisible || document.hidden
     });
+  }
+
+  /** Whether apps may be opened on ports here. */
+  offerOpenings(offered: boolean): void {
+    this.openings.hidden = !offered;
   }
 
   override dispose(): void {
@@ -74,7 +80,6 @@ export class SessionPanel extends Widget {
     this.tick();
     const begun = this.started.toLocaleString();
     const { ways } = this;
-    const openings = ways.openings();
     this.content.replaceChildren(
       facts(
         ['Name', el('strong', {}, name)],
@@ -94,7 +99,7 @@ export class SessionPanel extends Widget {
         button('Log', ways.log),
         button('SSH…', ways.ssh),
         button('Usage', ways.usage),
-        openings ? button('Apps on ports…', openings) : ''
+        this.openings
       ),
       el('h3', {}, 'End'),
       button('Terminate session…', ways.terminate, {

@@ -66,10 +66,10 @@ class _Answer(RequestHandler):
         self._service = service
 
     async def get(self, path: str) -> None:
-        await self._hear(path, None)
+        await self._hear(path, "GET")
 
     async def delete(self, path: str) -> None:
-        await self._hear(path, None)
+        await self._hear(path, "DELETE")
 
     async def post(self, path: str) -> None:
         assert self.request.headers["Content-Type"] == "application/json"

@@ -39,7 +39,7 @@ async def test_many_tabs_ask_the_service_once(serve: Serve, its_service: Service
     for _ in range(20):
         answer = await served.allowed.get(PATH)
         assert answer.json() == OFFER
-    assert its_service.asked == [(APPS, None)]
+    assert its_service.asked == [(APPS, "GET")]
 
 
 async def test_an_app_is_opened_as_it_was_asked_for_and_looked_at_anew(
@@ -51,7 +51,7 @@ async def test_an_app_is_opened_as_it_was_asked_for_and_looked_at_anew(
     answer = await served.allowed.post(PATH, json={"app": "my board", **how})
     assert (answer.status_code, answer.json()) == (201, OPENING)
     await served.allowed.get(PATH)
-    assert its_service.asked == [(APPS, None), (BOARD, how), (APPS, None)]
+    assert its_service.asked == [(APPS, "GET"), (BOARD, how), (APPS, "GET")]
 
 
 async def test_what_is_closed_is_looked_at_anew(serve: Serve, its_service: Service) -> None:
@@ -60,7 +60,7 @@ async def test_what_is_closed_is_looked_at_anew(serve: Serve, its_service: Servi
     assert (await served.allowed.delete(f"{PATH}/one")).status_code == 204
     its_service.answers[APPS] = (200, json.dumps({**OFFER, "open": []}))
     assert (await served.allowed.get(PATH)).json()["open"] == []
-    assert [path for path, _ in its_service.asked] == [APPS, ONE, APPS]
+    assert its_service.asked == [(APPS, "GET"), (ONE, "DELETE"), (APPS, "GET")]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,13 @@ async def test_a_refusal_is_told_in_the_services_words(
 
 @pytest.mark.parametrize(
     ("sent", "field"),
-    [({}, "app"), ({"app": 5}, "app"), ({"app": "a", "port": "1"}, "port"), ({"x": 1}, "body")],
+    [
+        ({}, "app"),
+        ({"app": 5}, "app"),
+        ({"app": "a\u0007"}, "app"),
+        ({"app": "a", "port": "1"}, "port"),
+        ({"x": 1}, "body"),
+    ],
 )
 async def test_what_has_another_shape_asks_nobody(
     serve: Serve, its_service: Service, sent: Any, field: str
@@ -117,3 +123,15 @@ async def test_without_a_service_nothing_is_offered(
     answer = await served.allowed.post(PATH, json={"app": "my board"})
     assert answer.status_code == 503
     assert "does not know where the hub's service is" in answer.json()["message"]
+
+
+async def test_one_that_does_not_answer_is_not_asked_by_every_tab(
+    serve: Serve, its_service: Service
+) -> None:
+    its_service.answers[APPS] = (503, '{"message": "the records cannot be read now"}')
+    served = await serve("openings")
+    for _ in range(6):
+        answer = await served.allowed.get(PATH)
+        assert answer.status_code == 503
+        assert answer.json()["message"] == "the records cannot be read now"
+    assert len(its_service.asked) == 1

@@ -84,7 +84,7 @@ export const showApps = (session, service) => {
     const app = link && apps.find((one) => one.name === link.dataset.app);
     if (!app || app.name in OURS || !openings.areChosen) return;
     event.preventDefault();
-    openOnPort(app, openings);
+    if (openings.areWhole) openOnPort(app, openings);
   });
   const closed = showPanel(`Apps of ${name}`, list, openings.element);
   loadIcons(list, apps);

@@ -108,6 +108,17 @@ export class Openings {
     return this.#is("public") || this.#is("preferred");
   }
 
+  /** Whether nothing is half typed: such a field would be as if it were empty. */
+  get areWhole() {
+    const used = [
+      ...(this.#is("public") ? [this.#options.querySelector("#bai-open-expires")] : []),
+      ...(this.#is("preferred") ? [this.#options.querySelector(".bai-port")] : []),
+    ];
+    const unfinished = used.find(({ validity }) => validity.badInput);
+    unfinished?.reportValidity();
+    return !unfinished;
+  }
+
   /** Opens an app; resolves to its address, or to null when it was refused. */
   async open(name) {
     write(this.#said, `Opening ${this.#titles.get(name)}…`);
