@@ -303,7 +303,7 @@ def open_apps(page: Page, camera: Camera, hub: Deployment) -> None:
     page.goto(f"{hub.url}/user/{USER}/lab/lab?reset")
     page.get_by_role("button", name="Public: 1 app").wait_for(timeout=60_000)
     open_card(page, "Apps on Ports")
-    page.get_by_role("dialog").get_by_label("Open app to public").check()
+    page.get_by_role("dialog").get_by_role("listitem").first.wait_for()
     camera.take("lab-apps-on-ports")
     page.goto(f"{hub.url}/services/sessions/apps")
     page.get_by_role("list", name="Open apps").get_by_role("listitem").first.wait_for()

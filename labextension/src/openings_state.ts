@@ -29,7 +29,8 @@ export class OpeningsState {
 
   /** Whether anything may be opened here. */
   get isOffered(): boolean {
-    return this.told?.offered === true && (this.told.public || this.told.preferred_port);
+    const { told } = this;
+    return !!told?.offered && (told.public || told.preferred_port) && this.apps.length > 0;
   }
 
   /** How an app is called, by its name. */

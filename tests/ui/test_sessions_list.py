@@ -496,9 +496,14 @@ def test_of_the_options_for_apps_those_are_shown_that_the_policy_offers(
     fake: FakeSessions, opened: Opened, which: str
 ) -> None:
     """R51."""
-    fake.add("train")
+    fake.apps[fake.add("train")] = (App("code", "Editor", category="Tools", port=8080),)
+    fake.add("bare")
     fake.offers[which] = True
     page = opened()
+    with page.expect_response("**/apps"):
+        press(page, "Apps of bare")
+    expect(page.get_by_role("group", name="Options")).to_have_count(0)
+    page.keyboard.press("Escape")
     press(page, "Apps of train")
     options = page.get_by_role("group", name="Options")
     names = {"public": "Open app to public", "preferred_port": "Try preferred port"}

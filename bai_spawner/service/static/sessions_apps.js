@@ -68,7 +68,7 @@ const openOnPort = async (app, openings) => {
 /** Shows what can be opened in a session; resolves when the dialog was closed. */
 export const showApps = (session, service) => {
   const { name, apps } = session;
-  const openings = new Openings(session, service);
+  const openings = new Openings(session, service, apps.some((app) => !(app.name in OURS)));
   const list = make(
     "div",
     { class: "bai-apps" },

@@ -80,7 +80,11 @@ export class Openings {
 
   #options = make("fieldset", { class: "bai-open-options", hidden: true });
 
-  constructor(session, service) {
+  #isNeeded;
+
+  /** `isNeeded`: whether there is an app that can be opened on a port. */
+  constructor(session, service, isNeeded) {
+    this.#isNeeded = isNeeded;
     this.#session = session;
     this.#service = service;
     this.#titles = new Map(session.apps.map(({ name, title }) => [name, title]));
@@ -96,7 +100,7 @@ export class Openings {
       write(this.#said, `It cannot be said which apps are open: ${error.message}.`);
       return;
     }
-    if (this.#options.hidden && found.offered) this.#offer(found);
+    if (this.#options.hidden && found.offered && this.#isNeeded) this.#offer(found);
     this.#now.hidden = found.open.length === 0;
     this.#list.replaceChildren(
       ...found.open.map((one) => row(one, this.#titles, (opening) => this.#close(opening))),
