@@ -21,6 +21,7 @@ sys.path.insert(0, str(REPO))
 
 from tests.deployment import ADMIN_PASSWORD, USER_PASSWORD, Deployment, Visitor  # noqa: E402
 from tests.session import Session  # noqa: E402
+from tests.ui.without_netlink import command_for  # noqa: E402
 
 USER = "ada"
 DOCS = REPO / "docs" / "images"
@@ -389,10 +390,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="the pictures of one part alone")
     asked = parser.parse_args()
     parts = [visit for name, visit in PARTS.items() if asked.only in (None, name)]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium"), args=FLAGS
-        )
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as made:
+        chromium = command_for(os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium"), Path(made))
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for visit in parts:
             visit(browser, DOCS, scheme="light", width=WIDE)
         looks = (("dark", WIDE), ("light", NARROW), ("dark", NARROW)) if asked.all else ()

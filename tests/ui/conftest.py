@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from bai_spawner.policy import Usage
 from bai_spawner.units import GIB
 from tests.deployment import ADMIN_PASSWORD, REPO, USER_PASSWORD, Deployment
 from tests.drawn import Drawn, a_node, form_catalog
+from tests.ui.without_netlink import command_for
 
 FLAGS = [
     "--no-sandbox",
@@ -53,13 +52,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A command that starts Chromium, deaf to the networks that come and go beside it."""
-    starts = Path(__file__).with_name("without_netlink.py")
     wanted = os.environ.get("BAI_CHROMIUM", "/usr/bin/chromium")
-    made = tmp_path_factory.mktemp("chromium") / "chromium"
-    command = shlex.join([sys.executable, str(starts), wanted])
-    made.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    made.chmod(0o755)
-    return made
+    return command_for(wanted, tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,10 @@ import ctypes
 import errno
 import os
 import platform
+import shlex
 import struct
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 AF_NETLINK = 16
@@ -55,6 +57,15 @@ def refuse_netlink() -> None:
     ):
         if prctl(option, value, extra, nothing, nothing):
             raise OSError(ctypes.get_errno(), "prctl")
+
+
+def command_for(program: str, folder: Path) -> Path:
+    """An executable file in a folder, which becomes the program like this."""
+    made = folder / Path(program).name
+    command = shlex.join([sys.executable, __file__, program])
+    made.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    made.chmod(0o755)
+    return made
 
 
 def main(command: list[str]) -> NoReturn:
