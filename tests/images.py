@@ -32,26 +32,49 @@ import json, sys
 from tornado.ioloop import IOLoop
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
+heard = []
+def hear(handler):
+    request = handler.request
+    told = dict(path=request.uri, method=request.method, headers=dict(request.headers))
+    heard.append(dict(told, body=request.body.decode("latin-1")))
+    return told
 class Tell(RequestHandler):
     def get(self):
         self.add_header("Set-Cookie", "planted=1; Domain=localhost; HttpOnly")
         self.add_header("Set-Cookie", "jupyterhub-hub-login=planted; Path=/")
-        self.write(json.dumps(dict(path=self.request.uri, headers=dict(self.request.headers))))
+        self.write(json.dumps(hear(self)))
     post = get
+class Say(RequestHandler):
+    def get(self):
+        hear(self)
+        for line in self.get_arguments("header"):
+            name, _, value = line.partition(": ")
+            (self.add_header if name == "Set-Cookie" else self.set_header)(name, value)
+        self.write(self.get_argument("body", ""))
+class Heard(RequestHandler):
+    def get(self):
+        self.write(json.dumps(heard))
+        heard.clear()
 class Echo(WebSocketHandler):
+    def prepare(self):
+        hear(self)
     def check_origin(self, origin):
         return True
     def on_message(self, message):
         self.write_message(message)
-Application([("/ws", Echo), ("/.*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+ways = [("/ws", Echo), ("/say", Say), ("/heard", Heard), ("/.*", Tell)]
+Application(ways).listen(int(sys.argv[1]), "127.0.0.1")
 IOLoop.current().start()
 """
-"""An app that tells what it was sent, plants cookies, and echoes messages at ``/ws``."""
-TELLS = {
-    "name": "tells",
-    "title": "Tells",
-    "command": ["/opt/bai/bin/python", "-c", TELLING, "{port}"],
-}
+"""An app that tells what it was sent, plants cookies, and echoes messages at ``/ws``.
+
+At ``/say`` it answers with the body and the headers that its query names, and at ``/heard`` with
+all that it was sent since that was asked last: what a hostile app would do.
+"""
+_COMMAND = ["/opt/bai/bin/python", "-c", TELLING, "{port}"]
+TELLS = {"name": "tells", "title": "Tells", "command": _COMMAND}
+BESIDE = {"name": "beside", "title": "Beside", "command": _COMMAND}
+"""The same again, for what one app does to another."""
 
 MADE_FROM = "bai-test.made-from"
 """A label: the digest of what an image was made from."""
@@ -79,8 +102,8 @@ def ensure_failing_images(client: docker.DockerClient) -> None:
 
 
 def ensure_apps_image(client: docker.DockerClient) -> None:
-    """A session image with an app that tells what it is sent."""
-    label = f"LABEL bai-spawner.apps={json.dumps(json.dumps([TELLS]))}"
+    """A session image with two apps that tell what they are sent."""
+    label = f"LABEL bai-spawner.apps={json.dumps(json.dumps([TELLS, BESIDE]))}"
     command: list[str] = client.images.get(BASE).attrs["Config"]["Cmd"]
     derive(client, BASE, APPS, command, label)
 

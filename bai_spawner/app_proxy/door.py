@@ -21,10 +21,12 @@ import struct
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import cast
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
 
 from bai_spawner.app_proxy import headers
 from bai_spawner.app_proxy.guesses import Guesses
@@ -44,6 +46,10 @@ from bai_spawner.app_proxy.visitors import (
 from bai_spawner.app_proxy.whereabouts import SAFE
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+WORKER = "Service-Worker"
+"""What browsers send with the script of one (Service Workers, 4.1), and no page's script can."""
+LONGEST_MARK = 16
+YEAR = 366 * 24 * 3600
 RESERVED = "/.bai/"
 ENTER = f"{RESERVED}enter"
 """The one address of an app's that is the door's own."""
@@ -93,7 +99,9 @@ class Door:
         self._sock, self._tls = sock, tls
         self.last_used: datetime | None = None
         self.bytes_in = self.bytes_out = 0
-        self._passage = Passage(target, port=self.port, scheme=site.scheme, count=self._count)
+        # the same app keeps it at every port, and no app gets what another one left at this one
+        self.mark = digest(f"{place.user}\n{place.server}\n{target.app}")[:LONGEST_MARK]
+        self._passage = Passage(target, mark=self.mark, scheme=site.scheme, count=self._count)
         # when the next request of a connection has to be there; of one that is answered none is
         self._until: dict[_Connection, float] = {}
         self._checking, self._guesses = asyncio.Lock(), Guesses()
@@ -207,6 +215,9 @@ class Door:
             return page(421, "This is not the app's address", told)
         if request.method not in METHODS:
             return page(405, "Apps are not asked this way", f"{request.method} is not passed on.")
+        if WORKER in request.headers:
+            told = "It would stay in the browser, and answer for the next app at this port."
+            return page(403, "Apps have no service workers here", told)
         if request.path.startswith(RESERVED) and request.path != ENTER:
             return page(404, "There is no such page", "This address is not the app's.")
         return None
@@ -243,13 +254,16 @@ class Door:
     async def _visit(self, request: web.BaseRequest) -> tuple[Visit | None, web.Response | None]:
         """The visit that a request belongs to, or what its visitor is told instead."""
         sent = headers.own_cookies(request.headers.getall(hdrs.COOKIE, ()), self._cookie("app"))
-        if len(sent) > 1:
+        found = [await self._visitors.visit(self.place.opening, value) for value in sent]
+        # what stands for nobody is passed over: any page of this host plants it
+        visits = {id(visit): visit for visit in found if visit}
+        if len(visits) > 1:
             told = (
                 "Your browser sends several proofs of who you are: a page of this host has put "
                 f"one beside ours. Delete the cookies of {self._site.apps} and come again."
             )
             return None, page(400, "It is not clear who you are", told)
-        visit = await self._visitors.visit(self.place.opening, sent[0]) if sent else None
+        visit = next(iter(visits.values()), None)
         if visit is None:
             return None, self._begin(request)
         if not self._from_here(request):
@@ -295,10 +309,19 @@ class Door:
             )
         answer = self._lead_on(request)
         answer.headers.add("Set-Cookie", self._set(self._cookie("app"), made))
+        self._clear(request, answer)
         for nonce in nonces:
             gone = f"{begun}-{digest(nonce)[:8]}"
             answer.headers.add("Set-Cookie", self._set(gone, "", "; Max-Age=0"))
         return answer
+
+    def _clear(self, request: web.BaseRequest, answer: web.Response) -> None:
+        """Have a browser forget what another app left in it when it had this port."""
+        name = self._cookie("at")
+        if self.mark in headers.own_cookies(request.headers.getall(hdrs.COOKIE, ()), name):
+            return
+        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+        answer.headers.add("Set-Cookie", self._set(name, self.mark, f"; Max-Age={YEAR}"))
 
     def _lead_on(self, request: web.BaseRequest) -> web.Response:
         """To the page that a visitor wanted before they were led to the hub."""
@@ -432,6 +455,33 @@ class _Connection(web.RequestHandler):
         self._way = None
         self._until.pop(self, None)
         super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Say that it cannot be read, and nothing of it: a page of the app's could read that.
+
+        A page of this host may have given its browser more cookies than can be read, so that
+        no app of it is reached any more; without them it goes on.
+        """
+        super().handle_error(request, status, exc, message)
+        if isinstance(exc, LineTooLong) and exc.args[1] == LONGEST_HEADER:
+            told = (
+                "Your browser sent more cookies than can be read, and is asked to delete them. "
+                "If this page stays, delete the cookies of this host."
+            )
+            answer = page(status, "There are too many cookies", told, again=5)
+            answer.headers["Clear-Site-Data"] = '"cookies"'
+        elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            answer = page(status, "This cannot be read", "It is no request as apps are sent.")
+        else:
+            answer = page(status, "This went wrong", "The hub's log says why. Try it again.")
+        answer.force_close()
+        return answer
 
     def abort(self) -> None:
         """Break it off, so that nobody takes what was sent for whole."""

@@ -3,12 +3,15 @@
 Towards an app goes nothing that opens the hub, a session or another app. Towards a browser goes
 nothing that reaches beyond the app: cookies know no ports, so what one app sets in a browser
 another one would be sent, and so would the hub, were the host's parent named as their domain.
+Nor does anything last that the next app at this port would be taken for: whatever a browser
+keeps it asks for again, by an entity tag that is this app's own (RFC 9110, 8.8.3).
 
 Hop-by-hop headers are those of RFC 9110, 7.6.1, and those that ``Connection`` names.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -46,6 +49,10 @@ _BEYOND = frozenset(
     )
 )
 """Of an app's answer: these hold for the whole host, and so for what is not the app's."""
+_KEPT = frozenset(("cache-control", "expires", "pragma", "age", "last-modified", "etag"))
+"""Of an app's answer: what says for how long, and as what, a browser may keep it."""
+_TAGS = frozenset(("if-match", "if-none-match", "if-range"))
+_TAG = re.compile(r'"([^"]*)"')
 _THEIRS = ("jupyterhub-", "_xsrf", "username-")
 """How cookies of the hub's and of sessions begin."""
 
@@ -53,12 +60,12 @@ Headers = CIMultiDict[str]
 ReadHeaders = CIMultiDict[str] | CIMultiDictProxy[str]
 
 
-def to_app(found: ReadHeaders, *, port: int, host: str, scheme: str) -> Headers:
+def to_app(found: ReadHeaders, *, mark: str, host: str, scheme: str) -> Headers:
     """What an app is sent of a request's headers.
 
     Args:
         found: the request's.
-        port: of the app's door; it tells the app's cookies from those of others.
+        mark: of the app; it tells its cookies and tags from those of others.
         host: what the visitor calls the app, with its port.
         scheme: how they reached it: ``http`` or ``https``.
     """
@@ -67,46 +74,51 @@ def to_app(found: ReadHeaders, *, port: int, host: str, scheme: str) -> Headers:
     for name, value in found.items():
         plain = _plain(name)
         if plain not in left and not plain.startswith(_TOLD_BY_PROXIES_SO):
-            kept.add(name, _readable(value))
+            own = value.replace(f'"{mark}-', '"') if plain in _TAGS else value
+            kept.add(name, _readable(own))
     kept["Host"] = kept["X-Forwarded-Host"] = host
     kept["X-Forwarded-Proto"] = scheme
-    if own := cookies_to_app(found.getall("Cookie", ()), port):
+    if own := cookies_to_app(found.getall("Cookie", ()), mark):
         kept["Cookie"] = _readable(own)
     return kept
 
 
-def to_visitor(found: ReadHeaders, *, port: int) -> Headers:
-    """What a visitor is sent of an answer's headers."""
-    left = _HOP | _WEBSOCKET | _BEYOND | _named(found)
+def to_visitor(found: ReadHeaders, *, mark: str) -> Headers:
+    """What a visitor is sent of an answer's headers; ``mark`` is the app's."""
+    left = _HOP | _WEBSOCKET | _BEYOND | _KEPT | _named(found)
     kept: Headers = CIMultiDict(
         (name, _readable(value)) for name, value in found.items() if name.lower() not in left
     )
     for cookie in found.getall("Set-Cookie", ()):
-        if changed := cookie_to_visitor(cookie, port):
+        if changed := cookie_to_visitor(cookie, mark):
             kept.add("Set-Cookie", _readable(changed))
+    never = any("no-store" in value.lower() for value in found.getall("Cache-Control", ()))
+    kept["Cache-Control"] = "no-store" if never else "private, no-cache"
+    if tag := found.get("ETag"):
+        kept["ETag"] = _readable(_TAG.sub(rf'"{mark}-\1"', tag, count=1))
     return kept
 
 
-def cookies_to_app(sent: Iterable[str], port: int) -> str:
+def cookies_to_app(sent: Iterable[str], mark: str) -> str:
     """The cookies that an app is sent: its own, and those that scripts of any app made.
 
-    One that is hidden from scripts was given the port in its name by `cookie_to_visitor`; it
-    is taken off again, and those of other ports stay here.
+    One that is hidden from scripts was given the app's mark in its name by `cookie_to_visitor`;
+    it is taken off again, and those of other apps stay here.
     """
     kept = []
     for name, value in cookies(sent):
         prefix, bare = _split(name)
-        if bare.startswith(f"{OURS}{port}-"):
-            kept.append(f"{prefix}{bare.removeprefix(f'{OURS}{port}-')}={value}")
+        if bare.startswith(f"{OURS}{mark}-"):
+            kept.append(f"{prefix}{bare.removeprefix(f'{OURS}{mark}-')}={value}")
         elif not bare.lower().startswith((OURS, *_THEIRS)):
             kept.append(f"{name}={value}")
     return "; ".join(kept)
 
 
-def cookie_to_visitor(cookie: str, port: int) -> str:
+def cookie_to_visitor(cookie: str, mark: str) -> str:
     """An app's ``Set-Cookie``, for this host alone; empty for one that takes our name, or has none.
 
-    What scripts cannot see is made the app's own by its port. What they can see keeps its name,
+    What scripts cannot see is made the app's own by its mark. What they can see keeps its name,
     since they look for it.
     """
     pair, *attributes = (part.strip() for part in cookie.split(";"))
@@ -118,7 +130,7 @@ def cookie_to_visitor(cookie: str, port: int) -> str:
         return ""
     names = [part.partition("=")[0].strip().lower() for part in attributes]
     kept = [part for part, what in zip(attributes, names, strict=True) if what != "domain"]
-    own = f"{OURS}{port}-" if "httponly" in names else ""
+    own = f"{OURS}{mark}-" if "httponly" in names else ""
     return "; ".join((f"{prefix}{own}{bare}={value.strip()}", *kept))
 
 

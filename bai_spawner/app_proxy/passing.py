@@ -70,13 +70,13 @@ class Passage:
 
     Args:
         target: the app.
-        port: of its door.
+        mark: tells what browsers keep of it from what they keep of others.
         scheme: how visitors reach it: ``http`` or ``https``.
         count: is told what passes.
     """
 
-    def __init__(self, target: Target, *, port: int, scheme: str, count: Count) -> None:
-        self.target, self._port, self._scheme, self._count = target, port, scheme, count
+    def __init__(self, target: Target, *, mark: str, scheme: str, count: Count) -> None:
+        self.target, self._mark, self._scheme, self._count = target, mark, scheme, count
         self._client = ClientSession(
             connector=TunnelConnector(target, limit=MOST_TUNNELS),
             cookie_jar=DummyCookieJar(),
@@ -169,12 +169,12 @@ class Passage:
 
     def _headers(self, request: web.BaseRequest) -> headers.Headers:
         return headers.to_app(
-            request.headers, port=self._port, host=request.host, scheme=self._scheme
+            request.headers, mark=self._mark, host=request.host, scheme=self._scheme
         )
 
     async def _answer(self, request: web.BaseRequest, found: ClientResponse) -> web.StreamResponse:
         """Hand an answer back."""
-        told = headers.to_visitor(found.headers, port=self._port)
+        told = headers.to_visitor(found.headers, mark=self._mark)
         length = found.content_length
         empty = request.method == hdrs.METH_HEAD or found.status in {204, 304}
         if empty or (length is not None and length <= SMALL):

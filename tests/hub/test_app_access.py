@@ -66,9 +66,9 @@ def test_what_an_app_plants_logs_nobody_in_or_out(owner: Opener) -> None:
     before = cookies(owner.visitor, "127.0.0.1")
     opened = owner.open()
     answer = owner.shown(opened)
-    port = opened["port"]
     held = cookies(owner.visitor, "localhost")
-    assert held[f"bai-{port}-planted"] == "1"
+    (planted,) = [name for name in held if name.endswith("-planted")]
+    assert planted.startswith("bai-"), "one app's alone"
     assert "jupyterhub-hub-login" not in held
     again = owner.page(opened["url"]).json()["headers"]
     assert again["Cookie"] == "planted=1", "its own cookie, and no other"

@@ -97,17 +97,39 @@ async def test_with_a_ticket_a_browser_comes_in(private: Opened) -> None:
     async with private.client(Cookie=f"theme=dark; {begun}") as browser:
         answer = await browser.get("/.bai/enter", params={"ticket": ticket, "next": "/page?x=1"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/page?x=1")
-    made, gone = answer.headers.get_list("Set-Cookie")
+    made, at, gone = answer.headers.get_list("Set-Cookie")
     pair, *attributes = made.split("; ")
     assert pair.startswith(f"bai-app-{private.port}=")
     assert attributes == ["Path=/", "HttpOnly", "SameSite=Lax"]
     assert gone.startswith(f"{begun.partition('=')[0]}=; ")
     assert gone.endswith("Max-Age=0")
+    assert at.startswith(f"bai-at-{private.port}={private.door.mark}; ")
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
     async with private.client(Cookie=f"theme=dark; {pair}") as browser:
         assert (await browser.get("/page?x=1")).status_code == 200
     (seen,) = private.app.seen
     assert seen.target == "/page?x=1"
     assert seen.all("Cookie") == ["theme=dark"]
+
+
+async def test_what_a_browser_has_of_the_same_app_it_keeps(private: Opened) -> None:
+    for at, cleared in ((private.door.mark, False), ("another-app", True)):
+        nonce, begun = await private.begin()
+        ticket = await private.visitors.ticket(private.door.place, "token-of-ada", nonce)
+        async with private.client(Cookie=f"bai-at-{private.port}={at}; {begun}") as browser:
+            answer = await browser.get("/.bai/enter", params={"ticket": ticket})
+        assert answer.status_code == 303
+        assert ("Clear-Site-Data" in answer.headers) is cleared
+
+
+async def test_an_app_leaves_no_worker_behind(private: Opened) -> None:
+    async with private.client(Cookie=await private.cookie()) as browser:
+        answer = await browser.get("/worker.js", headers={"Service-Worker": "script"})
+    assert answer.status_code == 403
+    async with public() as found, found.client() as browser:
+        answer = await browser.get("/worker.js", headers={"Service-Worker": "script"})
+        assert answer.status_code == 403
+        assert found.app.seen == []
 
 
 @pytest.mark.parametrize(
@@ -221,15 +243,39 @@ async def test_a_cookie_of_another_door_is_refused(private: Opened) -> None:
     assert private.app.seen == []
 
 
-async def test_two_cookies_of_our_name_are_refused(private: Opened) -> None:
+async def test_a_cookie_that_stands_for_nobody_shuts_nobody_out(private: Opened) -> None:
     cookie = await private.cookie()
     name = cookie.partition("=")[0]
     for sent in (f"{cookie}; {name}=planted", f"{name}=planted; {cookie}", f"{cookie};{cookie}"):
         async with private.client(Cookie=sent) as browser:
-            answer = await browser.get("/x")
-            assert answer.status_code == 400
-            assert "Delete the cookies" in answer.text
+            assert (await browser.get("/x")).status_code == 200
+
+
+async def test_two_cookies_that_stand_for_somebody_are_refused(private: Opened) -> None:
+    sent = f"{await private.cookie()}; {await private.cookie()}"
+    async with private.client(Cookie=sent) as browser:
+        answer = await browser.get("/x")
+        assert answer.status_code == 400
+        assert "Delete the cookies" in answer.text
     assert private.app.seen == []
+
+
+async def test_what_is_too_long_is_not_repeated_and_more_cookies_than_can_be_read_go(
+    private: Opened,
+) -> None:
+    cookie = await private.cookie()
+    long = b"Cookie: %s; bomb=%s\r\n" % (cookie.encode(), b"x" * 40_000)
+    answer = await private.raw(b"GET /x HTTP/1.1\r\nHost: {host}\r\n" + long + b"\r\n")
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert b'\r\nClear-Site-Data: "cookies"\r\n' in answer
+    assert b"There are too many cookies" in answer
+    assert cookie.partition("=")[2].encode() not in answer
+    assert b"xxx" not in answer
+    for wrong in (b"GET /" + b"y" * 20_000 + b" HTTP/1.1\r\n\r\n", b"GET /yyy HTTP/x\r\n\r\n"):
+        answer = await private.raw(wrong)
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+        assert b"Clear-Site-Data" not in answer
+        assert b"yyy" not in answer
 
 
 async def test_who_may_no_more_is_cut_off(private: Opened) -> None:
@@ -432,7 +478,7 @@ async def test_nothing_that_opens_the_hub_reaches_an_app(private: Opened) -> Non
         "bai-app-1=h5; bai-2-session=h6; username-localhost=h7; __Host-jupyterhub-x=h8"
     )
     sent = {
-        "Cookie": f"own=1; {planted}; {cookie}; {begun}; bai-{private.port}-session=mine",
+        "Cookie": f"own=1; {planted}; {cookie}; {begun}; bai-{private.door.mark}-session=mine",
         "Authorization": "Bearer h9",
         "Proxy-Authorization": "Basic h10",
         "X-XSRFToken": "h11",
@@ -483,7 +529,7 @@ async def test_an_app_plants_nothing_in_a_browser(private: Opened) -> None:
             answer = await browser.get(path)
         assert answer.headers.get_list("Set-Cookie") == [
             "one=1; Path=/",
-            f"bai-{private.port}-two=2; HttpOnly",
+            f"bai-{private.door.mark}-two=2; HttpOnly",
         ]
         assert answer.headers["X-Fine"] == "1"
         for name in ("Clear-Site-Data", "Strict-Transport-Security", "Alt-Svc"):
