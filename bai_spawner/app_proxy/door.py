@@ -309,19 +309,19 @@ class Door:
             )
         answer = self._lead_on(request)
         answer.headers.add("Set-Cookie", self._set(self._cookie("app"), made))
-        self._clear(request, answer)
+        answer.headers.extend(self._forgetting(request))
         for nonce in nonces:
             gone = f"{begun}-{digest(nonce)[:8]}"
             answer.headers.add("Set-Cookie", self._set(gone, "", "; Max-Age=0"))
         return answer
 
-    def _clear(self, request: web.BaseRequest, answer: web.Response) -> None:
-        """Have a browser forget what another app left in it when it had this port."""
+    def _forgetting(self, request: web.BaseRequest) -> headers.Headers:
+        """What has a browser forget what another app left in it when it had this port."""
         name = self._cookie("at")
         if self.mark in headers.own_cookies(request.headers.getall(hdrs.COOKIE, ()), name):
-            return
-        answer.headers["Clear-Site-Data"] = '"cache", "storage"'
-        answer.headers.add("Set-Cookie", self._set(name, self.mark, f"; Max-Age={YEAR}"))
+            return headers.Headers()
+        made = self._set(name, self.mark, f"; Max-Age={YEAR}")
+        return headers.Headers({"Clear-Site-Data": '"cache", "storage"', "Set-Cookie": made})
 
     def _lead_on(self, request: web.BaseRequest) -> web.Response:
         """To the page that a visitor wanted before they were led to the hub."""
@@ -349,7 +349,10 @@ class Door:
         try:
             if self._is_websocket(request):
                 return await self._passage.websocket(request)
-            return await self._passage.request(request)
+            # a private app's visitors were made to when they came in
+            is_new = visit is None and request.headers.get("Sec-Fetch-Mode") == "navigate"
+            more = self._forgetting(request) if is_new else headers.Headers()
+            return await self._passage.request(request, more)
         except NotReached as error:
             return self._not_reached(error)
         except Broken as error:

@@ -92,8 +92,10 @@ class Passage:
         """Close what leads to the app."""
         await self._client.close()
 
-    async def request(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Hand a request on.
+    async def request(
+        self, request: web.BaseRequest, more: headers.ReadHeaders
+    ) -> web.StreamResponse:
+        """Hand a request on; the answer's visitor is told ``more`` headers than it has.
 
         Raises:
             NotReached: there is no way to the app now, or it broke off before it answered.
@@ -118,7 +120,9 @@ class Passage:
                 return _refusal(body.refused)
             raise NotReached(BROKE_OFF) from error
         async with found:
-            return await self._answer(request, found)
+            told = headers.to_visitor(found.headers, mark=self._mark)
+            told.extend(more)
+            return await self._answer(request, found, told)
 
     async def websocket(self, request: web.BaseRequest) -> web.StreamResponse:
         """Connect a WebSocket with the app's, until either of them closes.
@@ -172,9 +176,10 @@ class Passage:
             request.headers, mark=self._mark, host=request.host, scheme=self._scheme
         )
 
-    async def _answer(self, request: web.BaseRequest, found: ClientResponse) -> web.StreamResponse:
-        """Hand an answer back."""
-        told = headers.to_visitor(found.headers, mark=self._mark)
+    async def _answer(
+        self, request: web.BaseRequest, found: ClientResponse, told: headers.Headers
+    ) -> web.StreamResponse:
+        """Hand an answer back, with these headers."""
         length = found.content_length
         empty = request.method == hdrs.METH_HEAD or found.status in {204, 304}
         if empty or (length is not None and length <= SMALL):

@@ -114,12 +114,27 @@ class Visited(Known):
             raise HTTPError(403, "log in, or reload the page")
         return str(super().get_login_url())
 
+    _xsrf_is_due = False
+
     def check_xsrf_cookie(self) -> None:
-        """Take a change from a page's script alone (S14)."""
+        """Take a change from a page's script alone (S14), or from a program with a token."""
         mode = self.request.headers.get("Sec-Fetch-Mode", "")
         if self.request.method not in {"GET", "HEAD", "OPTIONS"} and mode in NOT_OURS:
             raise HTTPError(403, "changes are made by the hub's pages' scripts alone")
-        super().check_xsrf_cookie()
+        # tornado asks before anybody knows whether a token in the header is one: see prepare
+        self._xsrf_is_due = "Authorization" in self.request.headers
+        if not self._xsrf_is_due:
+            super().check_xsrf_cookie()
+
+    async def prepare(self) -> None:
+        """Find out who visits; with a token that is none it is their cookie, and must prove more.
+
+        Raises:
+            HTTPError: 403 for a change with a cookie alone; 503 when the hub does not answer.
+        """
+        await super().prepare()
+        if self._xsrf_is_due:
+            super().check_xsrf_cookie()
 
 
 class NotFound(Answer):

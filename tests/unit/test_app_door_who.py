@@ -122,6 +122,18 @@ async def test_what_a_browser_has_of_the_same_app_it_keeps(private: Opened) -> N
         assert ("Clear-Site-Data" in answer.headers) is cleared
 
 
+async def test_who_comes_to_a_public_app_has_what_another_left_at_its_port_deleted() -> None:
+    async with public() as found, found.client() as browser:
+        page = {"Sec-Fetch-Mode": "navigate"}
+        answer = await browser.get("/x", headers=page)
+        assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+        at = f"bai-at-{found.port}={found.door.mark}"
+        assert at in answer.headers["Set-Cookie"]
+        for again in (page | {"Cookie": at}, {"Sec-Fetch-Mode": "cors"}, {}):
+            assert "Clear-Site-Data" not in (await browser.get("/x", headers=again)).headers
+        assert all("bai-at" not in cookie for it in found.app.seen for cookie in it.all("Cookie"))
+
+
 async def test_an_app_leaves_no_worker_behind(private: Opened) -> None:
     async with private.client(Cookie=await private.cookie()) as browser:
         answer = await browser.get("/worker.js", headers={"Service-Worker": "script"})

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from jupyterhub._data import DATA_FILES_PATH
 from tornado.web import Application
@@ -232,3 +233,33 @@ async def test_a_way_back_that_is_no_path_is_left_out(
     address = f"{PREFIX}enter?opening={OPENING}&nonce={NONCE}&next={path}"
     await ada.http.get(address, headers=NAVIGATION)
     assert proxy.asked[0][2]["next"] == "/"
+
+
+# ---- programs
+
+
+async def test_a_program_opens_and_closes_with_its_users_token_alone(
+    url: str, hub: FakeHub, records: Records, proxy: FakeProxy
+) -> None:
+    headers = {"Authorization": f"token {hub.add('ada')}"}
+    async with httpx.AsyncClient(base_url=f"{url}{PREFIX}", headers=headers) as program:
+        answer = await program.post("api/sessions/mine/apps/board", json={"public": True})
+        assert answer.status_code == 201, answer.text
+        assert (await program.delete(f"api/openings/{OPENING}")).status_code == 204
+    assert [method for method, *_ in proxy.asked] == ["POST", "DELETE"]
+    del records
+
+
+async def test_a_token_that_is_none_does_not_stand_for_the_pages_own(
+    ada: Page, proxy: FakeProxy
+) -> None:
+    """Else whoever sends any token with somebody's cookie needed no proof of a page's (S14)."""
+    for told in ({"Authorization": "token nobodys"}, {"Authorization": "Basic x"}, {}):
+        headers = {**told, "X-XSRFToken": ""}
+        for method, path in (
+            ("POST", "api/sessions/mine/apps/board"),
+            ("DELETE", f"api/openings/{OPENING}"),
+        ):
+            answer = await ada.http.request(method, f"{PREFIX}{path}", headers=headers)
+            assert answer.status_code == 403, (method, told)
+    assert proxy.asked == []
