@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +24,6 @@ from bai_spawner.apps import App
 from bai_spawner.bulletin import Told
 from bai_spawner.reasons import End, Ending, Status
 from bai_spawner.records import Opening, Records, RecordsError
-from tests.deployment import free_ports
 from tests.examples import small_catalog
 from tests.recorded import a_facts
 
@@ -57,10 +58,25 @@ def records(tmp_path: Path) -> Iterator[Records]:
     made.close()
 
 
+def two_ports() -> int:
+    """The first of two ports beside each other that nothing listens on now.
+
+    Below those that the kernel gives to whoever asks for any (``ip_local_port_range``): the port
+    beside one of these is somebody's soon.
+    """
+    for _ in range(100):
+        first = 20_000 + 2 * secrets.randbelow(5000)
+        with suppress(OSError), socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", first))
+            other.bind(("127.0.0.1", first + 1))
+            return first
+    raise RuntimeError("no two ports are free")
+
+
 @pytest.fixture
 async def keepers(records: Records) -> AsyncIterator[Keepers]:
     """Makes keepers of the same two ports, one after another as after a kill."""
-    (first,) = free_ports(1)
+    first = two_ports()
     made: list[AppKeeper] = []
 
     async def ask(_: str) -> Visitor | None:
