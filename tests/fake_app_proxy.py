@@ -7,11 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bai_spawner import bulletin
 from bai_spawner.app_proxy.client import Client, ProxyAway, Told
+from bai_spawner.reasons import Status
 from bai_spawner.records import Begun, Opening, Records
+from tests.examples import small_catalog
+from tests.recorded import a_facts
+from tests.service import HUB
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 OPENING = "0" * 31 + "1"
+POLICIES = [{"name": "everyone", "apps": {"public": True, "preferred_port": False}}]
 
 
 class FakeProxy(Client):
@@ -36,6 +42,17 @@ class FakeProxy(Client):
         if path == "/tickets":
             return Told(201, {"url": "http://apps:30001/.bai/enter?ticket=t"})
         return Told(200, {"closed": True})
+
+
+def with_sessions(url: str, *sessions: tuple[str, str, str]) -> Records:
+    """Records of sessions that run, each with its identity, user and server; of `POLICIES`."""
+    made = Records(url)
+    catalog = bulletin.catalogue(small_catalog(policies=POLICIES))
+    made.publish(HUB, bulletin.CATALOGUE, catalog, at=NOW)
+    for session, user, server in sessions:
+        made.begin(a_facts(session, user=user, server=server), at=NOW, status=Status.PENDING)
+        made.advance(session, Status.RUNNING, at=NOW)
+    return made
 
 
 def begin(records: Records, opening: str, session: str, **changed: Any) -> None:

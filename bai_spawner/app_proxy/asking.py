@@ -8,13 +8,11 @@ from urllib.parse import quote
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from bai_spawner.app_proxy.visitors import HubAway, Visitor
+from bai_spawner.app_proxy.visitors import EVERYWHERE, HubAway, Visitor
 
 ASK_SECONDS = 10.0
 PAGES = "application/jupyterhub-pagination+json"
 UNTOLD = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
-EVERYWHERE = "access:servers"
-"""The scope of whom the hub lets into every session: what is shared adds nothing."""
 
 
 class HubUsers:
@@ -38,6 +36,7 @@ class HubUsers:
         if found is None or found.get("kind") != "user":
             return None
         name, scopes = found["name"], frozenset(found["scopes"])
+        # who may enter every session gains nothing by what is shared
         shared = frozenset[str]() if EVERYWHERE in scopes else await self._shared(name, token)
         return Visitor(name, scopes | shared)
 

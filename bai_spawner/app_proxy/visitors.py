@@ -37,6 +37,8 @@ MOST_TICKETS = 10_000
 MOST_VISITS = 100_000
 TOKEN_BYTES = 32
 ASKED_AT_ONCE = 20
+EVERYWHERE = "access:servers"
+"""The scope of whom the hub lets into every session."""
 
 
 class HubAway(BaiError):
@@ -60,7 +62,7 @@ class Visitor:
         As JupyterHub's own servers judge it: by the scope ``access:servers``.
         """
         wanted = {
-            "access:servers",
+            EVERYWHERE,
             f"access:servers!user={user}",
             f"access:servers!server={user}/{server}",
         }

@@ -180,7 +180,7 @@ class OneOpening(_Asking):
         self.finish()
 
 
-def part(serverapp: Any) -> Part:  # noqa: ARG001 - what all parts are given
+def part(_: Any) -> Part:
     """How Lab asks, opens and closes."""
     openings = Openings(from_environment(os.environ))
     known = {"openings": openings, "owner": os.environ.get("JUPYTERHUB_USER", "")}

@@ -56,9 +56,8 @@ class Opener:
         """Whether apps can be opened here."""
         return self._proxy is not None
 
-    @property
-    def proxy(self) -> Client:
-        """The app proxy.
+    def needed(self) -> Client:
+        """The app proxy, without which nothing can be opened or closed.
 
         Raises:
             HTTPError: 404, there is none here.
@@ -73,8 +72,9 @@ class Opener:
         openings: tuple[Opening, ...] = ()
         if self.is_there:
             catalog = await _look(self._board.catalogue)
+            found = self._board.records.openings.open
             rules = catalog.app_rules(record.facts.policy)
-            openings = await _look(self._board.records.openings.open, self._board.hub)
+            openings = await _look(found, self._board.hub, record.facts.user)
         return {
             "offered": self.is_there and own,
             "public": rules.public,
@@ -88,7 +88,7 @@ class Opener:
         Raises:
             HTTPError: 404, no proxy; 409, it is refused; 503, it cannot be opened now.
         """
-        proxy, password = self.proxy, wanted.password
+        proxy, password = self.needed(), wanted.password
         asked = {
             "session": record.facts.id,
             "app": app,
@@ -119,7 +119,7 @@ class Opener:
             HTTPError: 404, no proxy; 503, it cannot be closed now.
         """
         asked = {"by": by.name, "why": why}
-        await _ask(self.proxy, "DELETE", f"/openings/{opening.id}", asked)
+        await _ask(self.needed(), "DELETE", f"/openings/{opening.id}", asked)
 
     async def ticket(self, asked: Mapping[str, str]) -> Told:
         """Have a visitor let in to a private app, or hear why not.
@@ -127,7 +127,7 @@ class Opener:
         Raises:
             HTTPError: 404, no proxy; 503, it does not answer.
         """
-        return await _ask(self.proxy, "POST", "/tickets", asked)
+        return await _ask(self.needed(), "POST", "/tickets", asked)
 
     async def all(self, user: str | None) -> dict[str, Any]:
         """What is open, and what was, the newest first; of one user or, ``None``, of everyone."""

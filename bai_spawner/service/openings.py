@@ -48,7 +48,7 @@ class OpenApp(OneSession, Opens):
         """Open it."""
         record = await self.session(session_id)
         self.no_query()
-        _ = self.opener.proxy  # where there is none, nothing else matters
+        self.opener.needed()  # where there is none, nothing else matters
         if record.facts.user != self.user:
             raise HTTPError(403, "a session's apps are opened by its own user alone")
         by = By(self.user, self.request.remote_ip or "")
@@ -74,7 +74,7 @@ class OneOpening(Opens):
     async def delete(self, opening: str) -> None:
         """Close it."""
         self.no_query()
-        _ = self.opener.proxy
+        self.opener.needed()
         found = await self.opener.of(opening)
         if found is None or not (self.sees_all or found.user == self.user):
             raise HTTPError(404, "there is no such opening")

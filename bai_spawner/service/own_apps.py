@@ -55,7 +55,7 @@ class OpenApp(OwnOpener):
 
     async def post(self, app: str) -> None:
         """Open it."""
-        _ = self.opener.proxy  # where there is none, nothing else matters
+        self.opener.needed()  # where there is none, nothing else matters
         if len(self.request.body) > LONGEST_BODY:
             raise HTTPError(413, "%s", f"body: at most {LONGEST_BODY} bytes")
         wanted = asked.read(self.request.body)
@@ -69,7 +69,7 @@ class OneOpening(OwnOpener):
 
     async def delete(self, opening: str) -> None:
         """Close it."""
-        _ = self.opener.proxy
+        self.opener.needed()
         record = await self.own()
         found = await self.opener.of(opening)
         if found is None or found.session != record.facts.id:

@@ -241,3 +241,20 @@ def _ensure_image(deployment: Deployment) -> None:
     label = f"LABEL bai-spawner.apps={json.dumps(json.dumps(apps))}"
     starts: list[str] = deployment.docker.images.get(BASE).attrs["Config"]["Cmd"]
     derive(deployment.docker, BASE, IMAGE, starts, label)
+
+
+def with_session(deployment: Deployment, user: str) -> Iterator[Visitor]:
+    """A user with a session that has apps."""
+    with deployment.login(user) as made:
+        answer = made.start("one", OPTIONS)
+        assert answer.status_code == 201, answer.text
+        yield made
+        made.stop_all()
+
+
+def with_nothing_open(visitor: Visitor) -> Iterator[Opener]:
+    """A visitor's way to open apps; of theirs nothing is open any more when it was gone."""
+    made = opener(visitor)
+    yield made
+    for opened in made.openings():
+        made.close(opened)

@@ -30,7 +30,6 @@ from tests.deployment import Deployment, Visitor, eventually
 from tests.hub.opening import (
     FICKLE,
     NAVIGATION,
-    OPTIONS,
     Opener,
     catalogue,
     echoes,
@@ -39,6 +38,8 @@ from tests.hub.opening import (
     is_closed,
     opener,
     proxy_of,
+    with_nothing_open,
+    with_session,
 )
 
 CYCLES, WARM = 1000, 100
@@ -49,15 +50,6 @@ CYCLES, WARM = 1000, 100
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with few_ports(tmp_path_factory.mktemp("crowd")) as made:
         yield made
-
-
-def with_session(deployment: Deployment, user: str) -> Iterator[Visitor]:
-    """A user with a session that has several apps."""
-    with deployment.login(user) as made:
-        answer = made.start("one", OPTIONS)
-        assert answer.status_code == 201, answer.text
-        yield made
-        made.stop_all()
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +65,7 @@ def wavering(deployment: Deployment) -> Iterator[Visitor]:
 @pytest.fixture
 def owner(owning: Visitor) -> Iterator[Opener]:
     """The one with the session; of it nothing is open before a test and after it."""
-    made = opener(owning)
-    yield made
-    for opened in made.openings():
-        made.close(opened)
+    yield from with_nothing_open(owning)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from tests.hub.opening import (
     held,
     is_closed,
     opener,
+    with_nothing_open,
+    with_session,
 )
 from tests.session import Session
 
@@ -30,20 +32,13 @@ OWN_CODE = "class Tell[(]RequestHandler[)]"
 @pytest.fixture(scope="module")
 def owning(deployment: Deployment) -> Iterator[Visitor]:
     """A user with a session that has an app, for the tests that leave it as it is."""
-    with deployment.login("ender") as visitor:
-        answer = visitor.start("one", OPTIONS)
-        assert answer.status_code == 201, answer.text
-        yield visitor
-        visitor.stop_all()
+    yield from with_session(deployment, "ender")
 
 
 @pytest.fixture
 def owner(owning: Visitor) -> Iterator[Opener]:
     """That user; nothing of theirs is open before a test and after it."""
-    made = opener(owning)
-    yield made
-    for opened in made.openings():
-        made.close(opened)
+    yield from with_nothing_open(owning)
 
 
 @pytest.fixture

@@ -13,22 +13,18 @@ from tornado.web import Application
 
 pytest.importorskip("jupyterhub")
 
-from bai_spawner import bulletin
 from bai_spawner.app_proxy.client import Told
 from bai_spawner.app_proxy.site import Site
 from bai_spawner.form import TEMPLATES
-from bai_spawner.reasons import End, Ending, Status
+from bai_spawner.reasons import End, Ending
 from bai_spawner.records import Records
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
 from bai_spawner.service.opener import Opener
-from tests.examples import small_catalog
-from tests.fake_app_proxy import NOW, OPENING, FakeProxy, begin
-from tests.recorded import a_facts
+from tests.fake_app_proxy import NOW, OPENING, FakeProxy, begin, with_sessions
 from tests.service import BASE, HUB, NAVIGATION, PREFIX, FakeHub, Page, serving
 
 PATHS = (str(TEMPLATES), f"{DATA_FILES_PATH}/templates")
-POLICIES = [{"name": "everyone", "apps": {"public": True, "preferred_port": False}}]
 NONCE = "ab" * 32
 
 
@@ -41,12 +37,7 @@ async def hub() -> AsyncIterator[FakeHub]:
 
 @pytest.fixture
 def records(url_of_records: str) -> Iterator[Records]:
-    made = Records(url_of_records)
-    catalog = bulletin.catalogue(small_catalog(policies=POLICIES))
-    made.publish(HUB, bulletin.CATALOGUE, catalog, at=NOW)
-    for session, user in (("mine", "ada"), ("hers", "grace")):
-        made.begin(a_facts(session, user=user, server=session), at=NOW, status=Status.PENDING)
-        made.advance(session, Status.RUNNING, at=NOW)
+    made = with_sessions(url_of_records, ("mine", "ada", "mine"), ("hers", "grace", "hers"))
     yield made
     made.close()
 

@@ -10,39 +10,25 @@ import pytest
 
 pytest.importorskip("jupyterhub")
 
-from bai_spawner import bulletin
 from bai_spawner.app_proxy.client import Told
-from bai_spawner.reasons import End, Ending, Status
+from bai_spawner.reasons import End, Ending
 from bai_spawner.records import Records
 from bai_spawner.service import own
 from bai_spawner.service.app import make_app
 from bai_spawner.service.board import Board
 from tests.api_contract import hold
-from tests.examples import small_catalog
-from tests.fake_app_proxy import NOW, OPENING, FakeProxy, begin
-from tests.recorded import a_facts
+from tests.fake_app_proxy import NOW, OPENING, FakeProxy, begin, with_sessions
 from tests.service import BASE, HUB, PREFIX, FakeHub, serving
 
 APPS = f"{PREFIX}api/own/apps"
 OPENINGS = f"{PREFIX}api/own/openings"
-POLICIES = [{"name": "everyone", "apps": {"public": True, "preferred_port": False}}]
-
-
-@pytest.fixture
-async def hub() -> AsyncIterator[FakeHub]:
-    made = FakeHub.instance()
-    yield made
-    made.close()
 
 
 @pytest.fixture
 def records(url_of_records: str) -> Iterator[Records]:
-    made = Records(url_of_records)
-    catalog = bulletin.catalogue(small_catalog(policies=POLICIES))
-    made.publish(HUB, bulletin.CATALOGUE, catalog, at=NOW)
-    for session, user, server in (("one", "ada", "s1"), ("two", "ada", "s2"), ("her", "eve", "s1")):
-        made.begin(a_facts(session, user=user, server=server), at=NOW, status=Status.PENDING)
-        made.advance(session, Status.RUNNING, at=NOW)
+    made = with_sessions(
+        url_of_records, ("one", "ada", "s1"), ("two", "ada", "s2"), ("her", "eve", "s1")
+    )
     yield made
     made.close()
 
